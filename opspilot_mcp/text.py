@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 # C0 without tab and newline, DEL, C1.
 _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
-# Bidi embeddings, overrides and isolates reorder what a person reads; directional marks (200E, 200F, 061C) are spelling.
+# Bidi embeddings, overrides and isolates reorder what is read; directional marks (200E, 200F, 061C) are spelling.
 _BIDI = "\u202a-\u202e\u2066-\u2069"
 # Zero-width space, word joiner, invisible operators, BOM, fillers; soft hyphen hides inside words.
 _INVISIBLE = (
@@ -21,8 +21,9 @@ _INVISIBLE = (
 _TAGS = "\U000e0000-\U000e01ef"
 _LONE_SURROGATES = "\ud800-\udfff"
 
-_HIDDEN = re.compile(f"[{_CONTROL}{_BIDI}{_INVISIBLE}{_TAGS}{_LONE_SURROGATES}\u2028\u2029]")
+_HIDDEN = re.compile(f"[{_CONTROL}{_BIDI}{_INVISIBLE}{_TAGS}{_LONE_SURROGATES}]")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_LINE_END = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _JOINER = re.compile("[\u200c\u200d]")
 _SELECTOR = re.compile("[\ufe00-\ufe0f]")
 _MARKS_IN_A_ROW = 8

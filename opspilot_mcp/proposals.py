@@ -1,0 +1,226 @@
+"""What the agents' side may ask to send: propose, hold, withdraw, read. Sending is not in this process.
+
+A row here is a wish. The gate, in its own process, copies it at once into an immutable snapshot in its own
+database and decides on that; what it mirrors back (`outcome`) is for reading only.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, insert, select, update
+
+from opspilot_mcp.errors import IllegalMove, InvalidInput, NotAllowed, NotFound
+from opspilot_mcp.store import audit, idempotency, ids
+from opspilot_mcp.store.schema import gate_status, proposals
+
+Outcome = Literal[
+    "pending", "approved", "sending", "sent", "uncertain", "retry", "failed", "rejected", "withdrawn", "expired", "held"
+]
+
+MAX_BODY = 20_000
+MAX_TITLE = 300
+HEARTBEAT_MS = 15_000
+WAITING = (None, "pending", "held", "approved", "retry")
+_HOUR_MS = 3_600_000
+
+
+class Proposal(BaseModel):
+    """One message somebody wants sent. `asked` is the agents' side's wish, `outcome` what people's side made of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    kind: Literal["reply", "page"]
+    subject: str
+    subject_version: int
+    requester_id: int | None
+    channel: str
+    title: str
+    body: str
+    principal: str
+    asked: Literal["send", "hold", "withdraw"]
+    created_ms: int
+    updated_ms: int
+    outcome: Outcome | None
+    outcome_detail: str | None
+    outcome_ms: int | None
+    sent_body: str | None
+
+    @property
+    def id(self) -> str:
+        return ids.shown("PR", self.number)
+
+    @property
+    def state(self) -> str:
+        """The one word for readers: the gate's outcome once it has one, else the wish. Only the gate can say sent."""
+        if self.outcome in (None, "pending") and self.asked != "send":
+            return {"hold": "held", "withdraw": "withdrawn"}[self.asked]
+        return self.outcome or "pending"
+
+
+class NewProposal(BaseModel):
+    """What a room fills in to propose. A reply names its requester by id; a page has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["reply", "page"]
+    subject: str
+    subject_version: int
+    requester_id: int | None
+    channel: str
+    title: str
+    body: str
+
+
+class GateState(BaseModel):
+    """Whether people's side runs, from its heartbeat."""
+
+    model_config = ConfigDict(frozen=True)
+
+    running: bool
+    killed: bool
+    last_beat_ms: int | None
+
+
+def propose(
+    conn: Connection,
+    new: NewProposal,
+    *,
+    principal: str,
+    now: int,
+    per_hour: int,
+    idempotency_key: str | None = None,
+) -> tuple[Proposal, bool]:
+    """Store a proposal for a person to sign; returns it and whether it is new (False: the key was used before).
+
+    Raises InvalidInput for an empty or oversized text, NotAllowed past `per_hour` proposals in an hour,
+    Conflict when the key was used for another message.
+    """
+    _check_text(new)
+
+    def make() -> str:
+        _check_rate(conn, now=now, per_hour=per_hour)
+        number = conn.execute(
+            insert(proposals).values(
+                **new.model_dump(), principal=principal, asked="send", created_ms=now, updated_ms=now
+            )
+        ).inserted_primary_key
+        assert number is not None
+        shown = ids.shown("PR", number[0])
+        audit.record(conn, principal, "proposal.created", shown, now=now, detail={"for": new.subject})
+        return shown
+
+    request = new.model_dump(exclude={"subject_version"})
+    shown, is_new = idempotency.once(conn, principal, idempotency_key, request, make, now=now)
+    return get(conn, shown), is_new
+
+
+def _check_text(new: NewProposal) -> None:
+    if not new.body.strip():
+        raise InvalidInput("The message is empty. Write what the person should read.")
+    for name, value, limit in (("body", new.body, MAX_BODY), ("title", new.title, MAX_TITLE)):
+        if len(value) > limit:
+            raise InvalidInput(f"The {name} has {len(value)} characters, more than {limit}. Shorten it.")
+
+
+def _check_rate(conn: Connection, *, now: int, per_hour: int) -> None:
+    recent = conn.execute(
+        select(proposals.c.id)
+        .where(proposals.c.created_ms > now - _HOUR_MS)
+        .order_by(proposals.c.id.desc())
+        .limit(per_hour)
+    ).all()
+    if len(recent) >= per_hour:
+        raise NotAllowed(
+            f"{per_hour} messages were proposed in the last hour, the limit in policy.toml [limits]. "
+            "A person should look at the waiting ones first."
+        )
+
+
+def get(conn: Connection, proposal_id: str) -> Proposal:
+    """Return one proposal. Raises NotFound."""
+    row = conn.execute(select(proposals).where(proposals.c.id == ids.number("PR", proposal_id))).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no {proposal_id}. list_approvals shows what exists.")
+    return _record(dict(row))
+
+
+def _record(row: dict[str, object]) -> Proposal:
+    row["number"] = row.pop("id")
+    row.pop("absorbed_ms", None)
+    return Proposal.model_validate(row)
+
+
+def of_subject(conn: Connection, subject: str, *, limit: int = 20) -> list[Proposal]:
+    """Return the newest proposals for a ticket or incident id, newest first."""
+    rows = conn.execute(
+        select(proposals).where(proposals.c.subject == subject).order_by(proposals.c.id.desc()).limit(limit)
+    ).mappings()
+    return [_record(dict(row)) for row in rows]
+
+
+def recent(conn: Connection, *, waiting: bool, before: int | None = None, limit: int = 20) -> list[Proposal]:
+    """Return up to `limit` proposals, newest first: those still waiting, or all; `before` is a number to page from."""
+    query = select(proposals).order_by(proposals.c.id.desc()).limit(limit)
+    if waiting:
+        open_outcomes = [outcome for outcome in WAITING if outcome]
+        query = query.where(
+            proposals.c.asked != "withdraw", proposals.c.outcome.is_(None) | proposals.c.outcome.in_(open_outcomes)
+        )
+    if before is not None:
+        query = query.where(proposals.c.id < before)
+    return [_record(dict(row)) for row in conn.execute(query).mappings()]
+
+
+def ask(
+    conn: Connection, proposal_id: str, asked: Literal["hold", "withdraw"], *, principal: str, now: int
+) -> Proposal:
+    """Ask people's side to hold or withdraw: the safe direction only, a hold is lifted by a person.
+
+    Raises IllegalMove when the message has already left or been decided.
+    """
+    found = get(conn, proposal_id)
+    if found.asked == asked:
+        return found
+    won = conn.execute(
+        update(proposals)
+        .where(
+            proposals.c.id == found.number,
+            proposals.c.asked.in_(["send"] if asked == "hold" else ["send", "hold"]),
+            proposals.c.outcome.is_(None) | proposals.c.outcome.in_(["pending", "held", "approved", "retry"]),
+        )
+        .values(asked=asked, updated_ms=now)
+    ).rowcount
+    if won != 1:
+        raise IllegalMove(f"{found.id} is {found.state} and cannot be changed. list_approvals shows what became of it.")
+    audit.record(conn, principal, f"proposal.{asked}", found.id, now=now)
+    return get(conn, found.id)
+
+
+def gate_state(conn: Connection, *, now: int) -> GateState:
+    """Return whether the gate's heartbeat is fresh (15 s) and whether a person threw the kill switch."""
+    row = conn.execute(select(gate_status)).first()
+    if row is None:
+        return GateState(running=False, killed=False, last_beat_ms=None)
+    return GateState(running=now - row.beat_ms <= HEARTBEAT_MS, killed=row.killed, last_beat_ms=row.beat_ms)
+
+
+# -- called by the gate, from its own process --------------------------------------------------------------------------
+
+
+def mirror(
+    conn: Connection, proposal_id: str, outcome: Outcome, *, detail: str | None, now: int, sent_body: str | None = None
+) -> None:
+    """Write what became of a proposal where the agent can read it. Decides nothing."""
+    conn.execute(
+        update(proposals)
+        .where(proposals.c.id == ids.number("PR", proposal_id))
+        .values(outcome=outcome, outcome_detail=detail, outcome_ms=now, sent_body=sent_body)
+    )
+
+
+def beat(conn: Connection, *, now: int, killed: bool, detail: str = "") -> None:
+    """Write the gate's heartbeat."""
+    values = {"beat_ms": now, "killed": killed, "detail": detail}
+    if conn.execute(update(gate_status).where(gate_status.c.id == 1).values(**values)).rowcount == 0:
+        conn.execute(insert(gate_status).values(id=1, **values))

@@ -1,0 +1,368 @@
+"""The desk database's tables. Instants are UTC ms (`*_ms`); ids are the numbers inside `T-17`, `INC-3`, `PR-9`."""
+
+from pathlib import Path
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from opspilot_mcp.store.migrate import Lineage
+
+DESK = Lineage(name="desk", head="0001", scripts=Path(__file__).parent / "migrations")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id() -> Column[int]:
+    return Column("id", Integer, primary_key=True, autoincrement=True)
+
+
+# -- ground -----------------------------------------------------------------------------------------------------------
+
+# Append-only: triggers in the migration refuse UPDATE and DELETE.
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),  # the door's principal, never a name from an argument
+    Column("action", Text, nullable=False),  # "ticket.created", "incident.acknowledged"
+    Column("subject", Text, nullable=False),  # "T-17", "INC-3", "import"
+    Column("detail", Text, nullable=False),  # JSON object, our words and ids
+    Index(None, "subject", "seq"),
+    sqlite_autoincrement=True,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("principal", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_sha256", Text, nullable=False),
+    Column("answer", Text, nullable=False),  # the id the first call made
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("ran_ms", BigInteger, nullable=False),
+)
+
+# -- desk -------------------------------------------------------------------------------------------------------------
+
+requesters = Table(
+    "requesters",
+    metadata,
+    _id(),
+    Column("address", Text, nullable=False, unique=True),  # never changed after insert
+    Column("name", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    _id(),
+    Column("version", Integer, nullable=False),
+    Column("source", Text, nullable=False),  # where it came from: "import", "agent", or the name an operator gave
+    Column("external_id", Text),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("requester_id", ForeignKey("requesters.id")),
+    Column("requester_verified", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("assignee", Text),
+    Column("queue", Text),  # billing, support ...: who owns the category
+    Column("tier", Text),  # L1, L2, L3, human; null until routed
+    Column("category", Text),
+    Column("priority", Text),
+    Column("sentiment", Text),
+    Column("confidence", Float),
+    Column("certified", Boolean),
+    Column("escalate", Boolean, nullable=False),
+    Column("triaged_ms", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("first_response_due_ms", BigInteger),
+    Column("resolution_due_ms", BigInteger),
+    Column("next_due_ms", BigInteger),  # the next target not yet met
+    # The order of the queue: next_due_ms, paused tickets behind all others, null once out of the queue.
+    Column("queue_key", BigInteger),
+    Column("responded_ms", BigInteger),
+    Column("resolved_ms", BigInteger),
+    Column("paused_ms", BigInteger),  # since when it waits on the customer
+    Column("breached", Text, nullable=False),  # the targets whose breach has climbed a tier: "", "first_response" ...
+    Column("merged_into", ForeignKey("tickets.id")),
+    UniqueConstraint("source", "external_id"),
+    CheckConstraint(
+        "status IN ('open','in_review','human_review','escalated','pending','resolved','closed')", name="status"
+    ),
+    CheckConstraint("priority IN ('P1','P2','P3','P4')", name="priority"),
+    Index(None, "queue_key", "id"),
+    Index(None, "status", "queue_key", "id"),
+    Index(None, "priority", "queue_key", "id"),
+    Index(None, "tier", "queue_key", "id"),
+    Index(None, "category", "queue_key", "id"),
+    Index(None, "triaged_ms", "id"),
+    Index(None, "created_ms"),
+    Index(None, "requester_id"),
+    sqlite_autoincrement=True,
+)
+
+ticket_tags = Table(
+    "ticket_tags",
+    metadata,
+    Column("ticket_id", ForeignKey("tickets.id"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Index(None, "tag", "ticket_id"),
+)
+
+# What the customer sees or wrote. Internal words live in `notes`: a different table, so no flag can leak them.
+replies = Table(
+    "replies",
+    metadata,
+    _id(),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    Column("direction", Text, nullable=False),  # "in" from the customer, "out" sent to them
+    Column("body", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("proposal_id", Integer),
+    CheckConstraint("direction IN ('in','out')", name="direction"),
+    sqlite_autoincrement=True,
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    _id(),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    Column("author", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+drafts = Table(
+    "drafts",
+    metadata,
+    _id(),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    Column("engine", Text, nullable=False),  # "macro:outage", "claude-haiku-5-5", "agent"
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Every reading, kept as it was when the decision fell: scores are frozen before anything is learnt from the ticket.
+triages = Table(
+    "triages",
+    metadata,
+    _id(),
+    Column("ticket_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    Column("engine", Text, nullable=False),
+    Column("category", Text),
+    Column("priority", Text, nullable=False),
+    Column("sentiment", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("certified", Boolean, nullable=False),
+    Column("decision", Text, nullable=False),  # auto, human, audit
+    Column("why", Text, nullable=False),  # JSON list of sentences
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# -- aiops ------------------------------------------------------------------------------------------------------------
+
+topologies = Table(
+    "topologies",
+    metadata,
+    _id(),
+    Column("body", Text, nullable=False),  # the import as JSON; the newest row is in force
+    Column("sha256", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _id(),
+    Column("alert_id", Text, nullable=False, unique=True),  # the monitor's id, or the fingerprint and time
+    Column("fingerprint", Text, nullable=False),
+    Column("ts_ms", BigInteger, nullable=False),
+    Column("arr_ms", BigInteger, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("env", Text, nullable=False),
+    Column("service", Text),
+    Column("instance", Text),
+    Column("host", Text),
+    Column("alertname", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("change", Text),
+    Column("labels", Text, nullable=False),  # JSON object
+    Column("flags", Text, nullable=False),  # what was wrong with it and kept: "unknown_severity", "clock"
+    # Filled by correlation; null while the alert waits for it.
+    Column("correlated_ms", BigInteger),
+    Column("incident_id", ForeignKey("incidents.id")),
+    Column("suppressed", Text),  # why it pages nobody: "maintenance", "info", "staging"; null when it counts
+    Column("reason", Text),  # JSON: kind, entity, hops, seconds, score, text
+    Column("also_explained_by", Text),  # JSON list of incident numbers, best first
+    CheckConstraint("severity IN ('info','warning','error','critical')", name="severity"),
+    CheckConstraint("status IN ('firing','resolved')", name="status"),
+    Index(None, "correlated_ms", "arr_ms", "id"),
+    Index(None, "incident_id", "ts_ms"),
+    Index(None, "fingerprint", "ts_ms"),
+    sqlite_autoincrement=True,
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    _id(),
+    Column("version", Integer, nullable=False),
+    Column("key", Text, nullable=False, unique=True),  # the correlator's own name for it
+    Column("state", Text, nullable=False),  # open, acknowledged, resolved, merged
+    Column("title", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("tier", Text, nullable=False),  # L1, L2, L3
+    Column("pages", Boolean, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("env", Text, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("last_event_ms", BigInteger, nullable=False),
+    Column("acknowledged_ms", BigInteger),
+    Column("resolved_ms", BigInteger),
+    Column("alert_count", Integer, nullable=False),
+    Column("root_candidates", Text, nullable=False),  # JSON list: entity, score, why
+    Column("runbook", Text),
+    Column("merged_into", ForeignKey("incidents.id")),
+    Column("engine_state", Text),  # what the correlator needs to go on; null once closed
+    CheckConstraint("state IN ('open','acknowledged','resolved','merged')", name="state"),
+    Index(None, "state", "last_event_ms"),
+    sqlite_autoincrement=True,
+)
+
+incident_services = Table(
+    "incident_services",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Column("service", Text, primary_key=True),
+    Index(None, "service", "incident_id"),
+)
+
+incident_notes = Table(
+    "incident_notes",
+    metadata,
+    _id(),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("author", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+runbook_steps = Table(
+    "runbook_steps",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Column("runbook", Text, primary_key=True),
+    Column("step", Integer, primary_key=True),  # from 1
+    Column("by", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# How often an entity raised an alert name in earlier incidents: the rare is the likelier cause.
+alert_history = Table(
+    "alert_history",
+    metadata,
+    Column("entity", Text, primary_key=True),
+    Column("alertname", Text, primary_key=True),
+    Column("incidents", Integer, nullable=False),
+)
+
+# -- insights ---------------------------------------------------------------------------------------------------------
+
+ai_calls = Table(
+    "ai_calls",
+    metadata,
+    _id(),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("operation", Text, nullable=False),  # read, draft
+    Column("subject", Text, nullable=False),  # "T-17"
+    Column("engine", Text, nullable=False),  # local, anthropic
+    Column("model", Text, nullable=False),  # "rules-1", "claude-haiku-5-5"
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("cost_usd", Float, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("outcome", Text, nullable=False),  # ok, refused, cut, timeout, error
+    Index(None, "at_ms"),
+    Index(None, "subject"),
+    sqlite_autoincrement=True,
+)
+
+# -- the way out ------------------------------------------------------------------------------------------------------
+
+proposals = Table(
+    "proposals",
+    metadata,
+    _id(),
+    Column("kind", Text, nullable=False),  # reply, page
+    Column("subject", Text, nullable=False),  # "T-17" or "INC-3"
+    Column("subject_version", Integer, nullable=False),  # the version it was built on
+    Column("requester_id", ForeignKey("requesters.id")),  # whom a reply goes to; null for a page
+    Column("channel", Text, nullable=False),  # alias; the destination is the gate's to know
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("asked", Text, nullable=False),  # what the agents' side wants: send, hold, withdraw
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    # Mirrored by the gate for the agent to read; decides nothing. Null until the gate has seen the row.
+    Column("outcome", Text),
+    Column("outcome_detail", Text),
+    Column("outcome_ms", BigInteger),
+    Column("sent_body", Text),
+    Column("absorbed_ms", BigInteger),  # when the desk has taken a "sent" into the ticket's thread
+    CheckConstraint("kind IN ('reply','page')", name="kind"),
+    CheckConstraint("asked IN ('send','hold','withdraw')", name="asked"),
+    Index(None, "subject"),
+    Index(None, "outcome", "id"),
+    sqlite_autoincrement=True,
+)
+
+# One row: whether people's side runs. Written by the gate, read by every answer about a proposal.
+gate_status = Table(
+    "gate_status",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("beat_ms", BigInteger, nullable=False),
+    Column("killed", Boolean, nullable=False),
+    Column("detail", Text, nullable=False),
+)
