@@ -101,12 +101,11 @@ def propose(
     def make() -> str:
         _check_rate(conn, now=now, per_hour=per_hour)
         number = conn.execute(
-            insert(proposals).values(
-                **new.model_dump(), principal=principal, asked="send", created_ms=now, updated_ms=now
-            )
-        ).inserted_primary_key
-        assert number is not None
-        shown = ids.shown("PR", number[0])
+            insert(proposals)
+            .values(**new.model_dump(), principal=principal, asked="send", created_ms=now, updated_ms=now)
+            .returning(proposals.c.id)
+        ).scalar_one()
+        shown = ids.shown("PR", number)
         audit.record(conn, principal, "proposal.created", shown, now=now, detail={"for": new.subject})
         return shown
 
