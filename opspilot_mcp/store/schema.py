@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from opspilot_mcp.store.migrate import Lineage
@@ -225,18 +226,23 @@ alerts = Table(
     Column("status", Text, nullable=False),
     Column("change", Text),
     Column("labels", Text, nullable=False),  # JSON object
-    Column("flags", Text, nullable=False),  # what was wrong with it and kept: "unknown_severity", "clock"
+    Column("flags", Text, nullable=False),  # JSON list: what was wrong with it and kept, "clock", "cut:summary:120"
     # Filled by correlation; null while the alert waits for it.
     Column("correlated_ms", BigInteger),
     Column("incident_id", ForeignKey("incidents.id")),
-    Column("suppressed", Text),  # why it pages nobody: "maintenance", "info", "staging"; null when it counts
+    Column("suppressed", Text),  # why it is in no incident: "maintenance", "info", "staging"; null when it counts
     Column("reason", Text),  # JSON: kind, entity, hops, seconds, score, text
     Column("also_explained_by", Text),  # JSON list of incident numbers, best first
     CheckConstraint("severity IN ('info','warning','error','critical')", name="severity"),
     CheckConstraint("status IN ('firing','resolved')", name="status"),
-    Index(None, "correlated_ms", "arr_ms", "id"),
+    # What waits for correlation, in the order it was stored: a small index that does not grow with the table.
+    Index(
+        "ix_alerts_waiting",
+        "id",
+        sqlite_where=text("correlated_ms IS NULL"),
+        postgresql_where=text("correlated_ms IS NULL"),
+    ),
     Index(None, "incident_id", "ts_ms"),
-    Index(None, "fingerprint", "ts_ms"),
     sqlite_autoincrement=True,
 )
 
@@ -244,7 +250,7 @@ incidents = Table(
     "incidents",
     metadata,
     _id(),
-    Column("version", Integer, nullable=False),
+    Column("version", Integer, nullable=False),  # counts changes of state, severity, tier and membership by a person
     Column("key", Text, nullable=False, unique=True),  # the correlator's own name for it
     Column("state", Text, nullable=False),  # open, acknowledged, resolved, merged
     Column("title", Text, nullable=False),
@@ -261,10 +267,26 @@ incidents = Table(
     Column("root_candidates", Text, nullable=False),  # JSON list: entity, score, why
     Column("runbook", Text),
     Column("merged_into", ForeignKey("incidents.id")),
-    Column("engine_state", Text),  # what the correlator needs to go on; null once closed
     CheckConstraint("state IN ('open','acknowledged','resolved','merged')", name="state"),
     Index(None, "state", "last_event_ms"),
     sqlite_autoincrement=True,
+)
+
+# One row: names the state the correlator left behind, so that a process knows whether its own copy is still the truth.
+correlator = Table(
+    "correlator",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("token", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+# What the correlator knows of each incident that can still grow; a row goes when its incident has closed.
+correlator_states = Table(
+    "correlator_states",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),  # JSON, written and read by aiops/correlation.py alone
 )
 
 incident_services = Table(

@@ -49,6 +49,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_audit_subject_seq"), "audit", ["subject", "seq"], unique=False)
     op.create_table(
+        "correlator",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_correlator")),
+    )
+    op.create_table(
         "gate_status",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("beat_ms", sa.BigInteger(), nullable=False),
@@ -85,7 +92,6 @@ def upgrade() -> None:
         sa.Column("root_candidates", sa.Text(), nullable=False),
         sa.Column("runbook", sa.Text(), nullable=True),
         sa.Column("merged_into", sa.Integer(), nullable=True),
-        sa.Column("engine_state", sa.Text(), nullable=True),
         sa.CheckConstraint("state IN ('open','acknowledged','resolved','merged')", name=op.f("ck_incidents_state")),
         sa.ForeignKeyConstraint(["merged_into"], ["incidents.id"], name=op.f("fk_incidents_merged_into")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
@@ -150,11 +156,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("alert_id", name=op.f("uq_alerts_alert_id")),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        op.f("ix_alerts_correlated_ms_arr_ms_id"), "alerts", ["correlated_ms", "arr_ms", "id"], unique=False
-    )
-    op.create_index(op.f("ix_alerts_fingerprint_ts_ms"), "alerts", ["fingerprint", "ts_ms"], unique=False)
     op.create_index(op.f("ix_alerts_incident_id_ts_ms"), "alerts", ["incident_id", "ts_ms"], unique=False)
+    op.create_index(
+        "ix_alerts_waiting",
+        "alerts",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("correlated_ms IS NULL"),
+        postgresql_where=sa.text("correlated_ms IS NULL"),
+    )
+    op.create_table(
+        "correlator_states",
+        sa.Column("incident_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_correlator_states_incident_id")),
+        sa.PrimaryKeyConstraint("incident_id", name=op.f("pk_correlator_states")),
+    )
     op.create_table(
         "incident_notes",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
