@@ -1,0 +1,138 @@
+"""The minds a desk may ask: text in, checked answer out, and what it cost. No engine knows the database.
+
+An engine never raises for what can go wrong with a model or a network. It answers with no reading and a `Usage`
+that says what happened, so that the desk goes on with its local reading and the ledger still has the row.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Outcome = Literal["ok", "cached", "refused", "cut", "malformed", "timeout", "overloaded", "error", "over_budget"]
+Priority = Literal["P1", "P2", "P3", "P4"]
+Sentiment = Literal["angry", "negative", "neutral", "positive"]
+
+PRIORITIES: tuple[Priority, ...] = ("P1", "P2", "P3", "P4")
+MAX_TAGS = 5
+
+
+class Taxonomy(BaseModel):
+    """The desk's own words: only these may stand in a reading. `categories` maps each name to what belongs in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    categories: dict[str, str] = Field(min_length=1)
+    tags: tuple[str, ...] = ()
+
+
+class Letter(BaseModel):
+    """One ticket as an engine sees it; every text in it is a stranger's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ticket: str
+    subject: str
+    body: str
+    requester_name: str = ""
+
+
+class Brief(BaseModel):
+    """What a draft has to keep to: the desk's own reading and the promised times, in our words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    category: str | None
+    priority: Priority
+    first_response: str
+    resolution: str | None = None
+
+
+class Usage(BaseModel):
+    """What one call took. `input_tokens` counts what was not read from the provider's prompt cache."""
+
+    model_config = ConfigDict(frozen=True)
+
+    engine: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_ms: float = 0.0
+    outcome: Outcome
+
+
+class Reading(BaseModel):
+    """An engine's view of a ticket, inside the taxonomy. `confidence` is its own, 0 to 1, and not calibrated."""
+
+    model_config = ConfigDict(frozen=True)
+
+    category: str
+    priority: Priority
+    sentiment: Sentiment
+    escalate: bool
+    tags: tuple[str, ...]
+    confidence: float = Field(ge=0, le=1)
+
+
+class Draft(BaseModel):
+    """A reply nobody has signed. `engine` says who wrote it: `macro:outage`, `claude-haiku-5-5`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    body: str
+    engine: str
+    language: str | None = None
+
+
+class ReadAnswer(BaseModel):
+    """A reading and its cost; `reading` is None when the outcome is neither `ok` nor `cached`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reading: Reading | None
+    usage: Usage
+
+
+class DraftAnswer(BaseModel):
+    """A draft and its cost; `draft` is None when the outcome is neither `ok` nor `cached`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    draft: Draft | None
+    usage: Usage
+
+
+class Engine(Protocol):
+    """What the desk may ask of a mind. Both are safe to cancel and never raise for a model's or network's fault."""
+
+    async def read(self, letter: Letter, taxonomy: Taxonomy) -> ReadAnswer: ...
+
+    async def draft(self, letter: Letter, brief: Brief) -> DraftAnswer: ...
+
+
+class BatchEngine(Engine, Protocol):
+    """An engine that reads a backlog at a lower price and answers later."""
+
+    async def submit(self, letters: Sequence[Letter], taxonomy: Taxonomy) -> str: ...
+
+    async def collect(self, batch_id: str, taxonomy: Taxonomy) -> dict[str, ReadAnswer] | None: ...
+
+
+class Cache(Protocol):
+    """Keeps answers by content hash: the only way to the same answer twice, as models take no temperature."""
+
+    async def get(self, key: str) -> str | None: ...
+
+    async def put(self, key: str, answer: str) -> None: ...
+
+
+class Purse(Protocol):
+    """Holds the day's money. A call is paid at its worst price before it is made and corrected after."""
+
+    async def reserve(self, operation: str, subject: str, model: str, worst_usd: float) -> int | None:
+        """Return a receipt, or None when the day's budget does not cover the call."""
+        ...
+
+    async def settle(self, receipt: int, usage: Usage) -> None: ...

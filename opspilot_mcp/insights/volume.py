@@ -1,0 +1,80 @@
+"""How much comes in and how much lies open: counts of tickets by every column a queue is run by.
+
+A period is `(since, until]`: a ticket made at `until` is in it. A merged duplicate is counted as `merged` and
+nowhere else; the ticket it was merged into stands for it.
+"""
+
+from collections import Counter
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, bindparam, func, select
+
+from opspilot_mcp.store.schema import tickets
+from opspilot_mcp.text import cap, one_line
+
+OPEN_STATUSES = ("open", "in_review", "human_review", "escalated", "pending")
+NONE = "none"
+_NAME_CHARS = 40
+_COLUMNS = ("category", "status", "priority", "tier", "sentiment", "source")
+
+_IN_PERIOD = (tickets.c.created_ms > bindparam("since"), tickets.c.created_ms <= bindparam("until"))
+# One pass over the period: the combinations are few, Python folds them into the six tables.
+_BY_ALL = (
+    select(*(tickets.c[name] for name in _COLUMNS), func.count().label("tickets"))
+    .where(*_IN_PERIOD, tickets.c.merged_into.is_(None))
+    .group_by(*(tickets.c[name] for name in _COLUMNS))
+)
+_MERGED = select(func.count()).where(*_IN_PERIOD, tickets.c.merged_into.is_not(None))
+_IS_OPEN = (tickets.c.status.in_(OPEN_STATUSES), tickets.c.merged_into.is_(None))
+_BACKLOG = select(tickets.c.status, func.count()).where(*_IS_OPEN).group_by(tickets.c.status)
+_UNTRIAGED = select(func.count()).where(tickets.c.triaged_ms.is_(None), *_IS_OPEN)
+
+
+class Volume(BaseModel):
+    """Tickets created in a period by value of each column, `none` where it is empty; the backlog as it is now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    since_ms: int
+    until_ms: int
+    total: int
+    merged: int
+    by_category: dict[str, int]
+    by_status: dict[str, int]
+    by_priority: dict[str, int]
+    by_tier: dict[str, int]
+    by_sentiment: dict[str, int]
+    by_source: dict[str, int]
+    open_backlog: int
+    backlog_by_status: dict[str, int]
+    untriaged: int
+
+
+def count(conn: Connection, since_ms: int, until_ms: int) -> Volume:
+    """Return the period's counts, largest first, and the backlog: every open ticket, whenever it was made."""
+    period = {"since": since_ms, "until": until_ms}
+    tables: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
+    for row in conn.execute(_BY_ALL, period).mappings():
+        for name in _COLUMNS:
+            tables[name][shown(row[name])] += row["tickets"]
+    backlog = Counter({row[0]: row[1] for row in conn.execute(_BACKLOG)})
+    return Volume(
+        since_ms=since_ms,
+        until_ms=until_ms,
+        total=tables["status"].total(),
+        merged=conn.execute(_MERGED, period).scalar_one(),
+        **{f"by_{name}": _largest_first(table) for name, table in tables.items()},
+        open_backlog=backlog.total(),
+        backlog_by_status=_largest_first(backlog),
+        untriaged=conn.execute(_UNTRIAGED).scalar_one(),
+    )
+
+
+def shown(name: str | None) -> str:
+    """Return a tag, category or source name fit to show: one clean line of at most 40 characters, `none` for none."""
+    line, cut = cap(one_line(name or ""), _NAME_CHARS)
+    return (f"{line[:-1]}…" if cut else line) or NONE
+
+
+def _largest_first(table: Counter[str]) -> dict[str, int]:
+    return dict(sorted(table.items(), key=lambda item: (-item[1], item[0])))
