@@ -1,15 +1,41 @@
-"""The alert: one canonical record whatever monitor sent it."""
+"""The alert: one canonical record whatever monitor sent it, stored once however often it is delivered.
 
-from typing import Literal
+Every word in it is a stranger's: names, labels and summary come from monitors and, through them, from whoever can
+make one fire. They are cleaned here, capped with the cut disclosed in `flags`, and never lost: what is odd is kept
+and flagged.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from opspilot_mcp.clock import DAY_MS, MAX_MS
+from opspilot_mcp.store import audit
+from opspilot_mcp.store.schema import alerts
+from opspilot_mcp.text import cap, clean, one_line
 
 Severity = Literal["info", "warning", "error", "critical"]
 AlertStatus = Literal["firing", "resolved"]
 
+NAME_CHARS = 256
+TEXT_CHARS = 4_000
+LABEL_CHARS = 1_024
+MAX_LABELS = 64
+CLOCK_SLACK_MS = DAY_MS  # a monitor whose clock is further off than this is flagged
+BATCH = 500  # the most one transaction should store: it stays under a tenth of a second
+
 
 class Alert(BaseModel):
-    """One delivered alert in the canonical form. Instants are UTC ms; names are as the monitor wrote them."""
+    """One delivered alert in the canonical form. Instants are UTC ms; names are as the monitor wrote them.
+
+    `flags` says what was wrong with it and kept all the same: "clock" (its time is more than a day from its arrival
+    or ahead of ours), "cut:FIELD:N" (N characters or labels were cut), "unnamed", "unknown_severity:WORD",
+    "duplicate_id" (another alert had this id).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,3 +54,193 @@ class Alert(BaseModel):
     status: AlertStatus = "firing"
     change: str | None = None
     labels: dict[str, str] = {}
+    flags: tuple[str, ...] = ()
+
+
+class Received(BaseModel):
+    """What became of a batch; the counts add up to its length."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stored: int
+    repeated: int  # already stored under the same id: nothing was changed
+    flagged: int  # of the stored
+
+
+class Placed(NamedTuple):
+    """Where correlation put a stored alert, ready to be written."""
+
+    alert: str  # its id; the fields are named as the statement's parameters, which no column may share
+    incident: int | None
+    why: str | None  # why it is in no incident; None when it is in one
+    because: str  # the engine's reason as JSON
+    also: str  # JSON list of incident numbers, best first
+
+
+_NAMES = ("cluster", "env", "service", "instance", "host", "alertname", "source", "change")
+_CONDITION = ("cluster", "env", "service", "instance", "host", "alertname")
+_STORED = tuple(Alert.model_fields)
+_FIELDS = tuple(alerts.c["alert_id" if name == "id" else name] for name in _STORED)
+
+_INSERT = insert(alerts)
+_KNOWN = select(alerts.c.alert_id, alerts.c.fingerprint, alerts.c.ts_ms, alerts.c.status).where(
+    alerts.c.alert_id.in_(bindparam("ids", expanding=True))
+)
+_WAITING = select(*_FIELDS).where(alerts.c.correlated_ms.is_(None)).order_by(alerts.c.id).limit(bindparam("most"))
+_COUNT_WAITING = select(func.count()).select_from(alerts).where(alerts.c.correlated_ms.is_(None))
+_PLACE = (
+    update(alerts)
+    .where(alerts.c.alert_id == bindparam("alert"))
+    .values(
+        correlated_ms=bindparam("now"),
+        incident_id=bindparam("incident"),
+        suppressed=bindparam("why"),
+        reason=bindparam("because"),
+        also_explained_by=bindparam("also"),
+    )
+)
+
+
+def fingerprint(alert: Alert) -> str:
+    """Return 16 hex digits that name the condition: the same thing, the same check, whatever its time or severity."""
+    return _print(*(getattr(alert, name) for name in _CONDITION))
+
+
+def _print(*parts: str | None) -> str:
+    # A lone surrogate can come out of JSON and cannot be encoded; it must not cost us the alert.
+    joined = "\0".join(part or "" for part in parts).encode(errors="replace")
+    return hashlib.blake2b(joined, digest_size=8).hexdigest()
+
+
+def receive(conn: Connection, batch: Sequence[Alert], *, actor: str, now: int) -> Received:
+    """Store a batch in its order; an alert that is already here under the same id changes nothing.
+
+    The same id on another alert is kept under an id of its own, flagged: monitors number alike. Keep a batch at
+    BATCH alerts so that the transaction stays short.
+    """
+    rows = [_row(alert, now) for alert in batch]
+    new = _new(conn, rows)
+    if new:
+        conn.execute(_INSERT, new)
+        audit.record_batch(conn, actor, "alerts.received", "alerts", [row["alert_id"] for row in new], now=now)
+    flagged = sum(row["flags"] != "[]" for row in new)
+    return Received(stored=len(new), repeated=len(rows) - len(new), flagged=flagged)
+
+
+def _row(alert: Alert, now: int) -> dict[str, Any]:
+    flags = list(alert.flags)
+    row: dict[str, Any] = {name: _name(getattr(alert, name), name, flags) for name in _NAMES}
+    row["cluster"], row["env"] = row["cluster"] or "default", row["env"] or "prod"
+    if not row["alertname"]:
+        row["alertname"] = "unnamed"
+        flags.append("unnamed")
+    row["ts_ms"], row["arr_ms"] = _instant(alert.ts_ms), _instant(alert.arr_ms)
+    if abs(row["ts_ms"] - row["arr_ms"]) > CLOCK_SLACK_MS or row["ts_ms"] > now + CLOCK_SLACK_MS:
+        flags.append("clock")
+    row["summary"] = _text(alert.summary, flags)
+    row["labels"] = _labels(alert.labels, flags) if alert.labels else "{}"
+    row["severity"], row["status"] = alert.severity, alert.status
+    row["fingerprint"] = _print(*(row[name] for name in _CONDITION))
+    row["alert_id"] = _name(alert.id, "id", flags) or _own_id("alert", row)
+    row["flags"] = json.dumps(sorted(set(flags))) if flags else "[]"
+    return row
+
+
+def _instant(ms: int) -> int:
+    return min(max(ms, 0), MAX_MS)
+
+
+def _name(value: str | None, field: str, flags: list[str]) -> str | None:
+    if value is None or (len(value) <= NAME_CHARS and value.isascii() and value.isprintable()):
+        return value or None
+    # A name is cut twice: cleaning a megabyte to keep 256 letters of it would be work for nothing.
+    kept, cut = cap(one_line(value[: 8 * NAME_CHARS]), NAME_CHARS)
+    if cut or len(value) > 8 * NAME_CHARS:
+        flags.append(f"cut:{field}:{len(value) - len(kept)}")
+    return kept or None
+
+
+def _text(value: str, flags: list[str]) -> str:
+    kept, cut = cap(clean(value[: 4 * TEXT_CHARS]), TEXT_CHARS)
+    if cut or len(value) > 4 * TEXT_CHARS:
+        flags.append(f"cut:summary:{len(value) - len(kept)}")
+    return kept
+
+
+def _labels(labels: Mapping[str, str], flags: list[str]) -> str:
+    """Return the labels as JSON, sorted by name; what is beyond the limits is cut and counted in `flags`."""
+    items = sorted(labels.items())
+    if len(items) > MAX_LABELS:
+        flags.append(f"cut:labels:{len(items) - MAX_LABELS}")
+    kept = {}
+    for key, value in items[:MAX_LABELS]:
+        if len(value) > LABEL_CHARS or len(key) > NAME_CHARS:
+            flags.append(f"cut:label:{max(0, len(value) - LABEL_CHARS) + max(0, len(key) - NAME_CHARS)}")
+        kept[one_line(key[:NAME_CHARS])] = one_line(value[:LABEL_CHARS])
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def _own_id(stem: str, row: Mapping[str, Any]) -> str:
+    return f"{stem}~{row['fingerprint']}-{row['ts_ms']}-{row['status']}"
+
+
+def _new(conn: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows not stored yet, each once; those whose id names another alert come last, under their own id."""
+    known = _known(conn, rows)
+    fresh, clashing = [], []
+    for row in rows:
+        first = known.setdefault(row["alert_id"], row)
+        if first is row:
+            fresh.append(row)
+        elif not _is_same(first, row):
+            clashing.append({**row, "alert_id": _own_id(row["alert_id"], row), "flags": _also(row["flags"])})
+    if not clashing:
+        return fresh
+    known = _known(conn, clashing)
+    return fresh + [row for row in clashing if known.setdefault(row["alert_id"], row) is row]
+
+
+def _known(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    found = conn.execute(_KNOWN, {"ids": [row["alert_id"] for row in rows]}).mappings()
+    return {row["alert_id"]: dict(row) for row in found}
+
+
+def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in ("fingerprint", "ts_ms", "status"))
+
+
+def _also(flags: str) -> str:
+    return json.dumps(sorted({*json.loads(flags), "duplicate_id"}))
+
+
+# -- correlation -------------------------------------------------------------------------------------------------------
+
+
+def waiting(conn: Connection, *, limit: int) -> list[Alert]:
+    """Return the next alerts to correlate, in the order they were stored, which is the order they arrived in."""
+    return [_stored(row) for row in conn.execute(_WAITING, {"most": limit})]
+
+
+def count_waiting(conn: Connection) -> int:
+    """Return how many alerts correlation has not seen yet."""
+    return conn.execute(_COUNT_WAITING).scalar_one()
+
+
+def place(conn: Connection, placed: Sequence[Placed], *, now: int) -> None:
+    """Write where correlation put alerts; a later word about the same alert replaces the earlier."""
+    if placed:
+        conn.execute(_PLACE, [{**entry._asdict(), "now": now} for entry in placed])
+
+
+def of_incident(conn: Connection, incident: int, *, limit: int, after: int = 0) -> list[tuple[int, Alert]]:
+    """Return (row, alert) of an incident's alerts in the order they were stored, after row `after`."""
+    query = select(alerts.c.id, *_FIELDS).where(alerts.c.incident_id == incident, alerts.c.id > after)
+    return [(row[0], _stored(row[1:])) for row in conn.execute(query.order_by(alerts.c.id).limit(limit))]
+
+
+def _stored(row: Sequence[Any]) -> Alert:
+    """Return the record of a stored row; it was checked when it was stored, so it is not checked again."""
+    values = dict(zip(_STORED, row, strict=True))
+    values["labels"] = json.loads(values["labels"]) if values["labels"] != "{}" else {}
+    values["flags"] = tuple(json.loads(values["flags"])) if values["flags"] != "[]" else ()
+    return Alert.model_construct(**values)

@@ -263,6 +263,7 @@ incidents = Table(
     Column("last_event_ms", BigInteger, nullable=False),
     Column("acknowledged_ms", BigInteger),
     Column("resolved_ms", BigInteger),
+    Column("recovered_ms", BigInteger),  # since when no alert in it fires any more; null while one does
     Column("alert_count", Integer, nullable=False),
     Column("root_candidates", Text, nullable=False),  # JSON list: entity, score, why
     Column("runbook", Text),

@@ -88,6 +88,7 @@ def upgrade() -> None:
         sa.Column("last_event_ms", sa.BigInteger(), nullable=False),
         sa.Column("acknowledged_ms", sa.BigInteger(), nullable=True),
         sa.Column("resolved_ms", sa.BigInteger(), nullable=True),
+        sa.Column("recovered_ms", sa.BigInteger(), nullable=True),
         sa.Column("alert_count", sa.Integer(), nullable=False),
         sa.Column("root_candidates", sa.Text(), nullable=False),
         sa.Column("runbook", sa.Text(), nullable=True),

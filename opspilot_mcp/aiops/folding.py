@@ -1,0 +1,304 @@
+"""How stored alerts become incidents: the engine decides, this room writes down what it decided.
+
+One fold is one write transaction over a bounded number of waiting alerts, in the order they were stored. Everything
+it needs it reads inside that transaction, so processes that take turns give the answer that one alone would give.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, tuple_, update
+
+from opspilot_mcp.aiops import alerts, correlator, incidents, runbooks
+from opspilot_mcp.aiops.alerts import Alert, Placed
+from opspilot_mcp.aiops.correlation import Placement, View
+from opspilot_mcp.aiops.correlator import Correlator
+from opspilot_mcp.aiops.runbooks import Facts, Runbook
+from opspilot_mcp.store import audit, ids
+from opspilot_mcp.store import schema as tables
+
+FOLD = 500  # the most one transaction folds: it stays under a tenth of a second
+RANKS = {"info": 0, "warning": 1, "error": 2, "critical": 3}
+
+
+class Folded(NamedTuple):
+    """What one fold did; incidents by number, each once, in the order they came up."""
+
+    alerts: int
+    suppressed: Counter[str]  # why -> alerts
+    opened: tuple[int, ...]
+    touched: tuple[int, ...]  # opened or extended, and still there
+    merged: tuple[tuple[int, int], ...]  # (loser, survivor)
+    reopened: tuple[int, ...]
+
+
+NOTHING = Folded(0, Counter(), (), (), (), ())
+
+_OPEN = insert(tables.incidents)
+_BY_KEY = select(tables.incidents.c.key, tables.incidents.c.id).where(
+    tables.incidents.c.key.in_(bindparam("keys", expanding=True))
+)
+_BEFORE = select(
+    tables.incidents.c.id,
+    tables.incidents.c.state,
+    tables.incidents.c.severity,
+    tables.incidents.c.resolved_ms,
+    tables.incidents.c.recovered_ms,
+    tables.incidents.c.runbook,
+).where(tables.incidents.c.id.in_(bindparam("numbers", expanding=True)))
+_UPDATE = (
+    update(tables.incidents)
+    .where(tables.incidents.c.id == bindparam("number"))
+    .values(
+        title=bindparam("new_title"),
+        severity=bindparam("new_severity"),
+        pages=bindparam("new_pages"),
+        opened_ms=bindparam("new_opened_ms"),
+        last_event_ms=bindparam("new_last_ms"),
+        alert_count=bindparam("new_count"),
+        root_candidates=bindparam("new_roots"),
+        runbook=bindparam("new_runbook"),
+        recovered_ms=bindparam("new_recovered_ms"),
+        version=tables.incidents.c.version + bindparam("bump"),
+    )
+)
+
+
+def fold(conn: Connection, *, actor: str, now: int, limit: int = FOLD, books: Sequence[Runbook] = ()) -> Folded:
+    """Correlate the next `limit` waiting alerts and write what they changed. Answers NOTHING when none waits."""
+    batch = alerts.waiting(conn, limit=limit)
+    if not batch:
+        return NOTHING
+    held = correlator.load(conn)
+    placements = [held.engine.receive(alert) for alert in batch]
+    opened = _open(conn, held, batch, placements)
+    merged = tuple((held.numbers[loser], held.numbers[to]) for one in placements for loser, to in one.merged)
+    _place(conn, held, placements, now=now)
+    woken = join(conn, merged)
+    views = _views(held)
+    recheck, fired = _events(held, batch, placements, merged)
+    reopened = _write(conn, views, recheck, {**fired, **woken}, books)
+    correlator.save(conn, held, now=now)
+    done = Folded(len(batch), _suppressed(placements), opened, tuple(views), merged, reopened)
+    _record(conn, done, [alert.id for alert in batch], actor=actor, now=now)
+    return done
+
+
+def _open(conn: Connection, held: Correlator, batch: Sequence[Alert], placed: Sequence[Placement]) -> tuple[int, ...]:
+    """Give every incident that opened a number, one that was merged away at once too: numbers follow the alerts alone,
+    however they were cut into folds."""
+    rows = [_row(one.incident_key, alert) for alert, one in zip(batch, placed, strict=True) if one.opened]
+    if not rows:
+        return ()
+    conn.execute(_OPEN, rows)
+    numbers = _by_key(conn, [row["key"] for row in rows])
+    held.numbers |= numbers
+    return tuple(numbers[row["key"]] for row in rows)
+
+
+def _row(key: str | None, alert: Alert) -> dict[str, Any]:
+    return {
+        "key": key,
+        "version": 1,
+        "state": "open",
+        "title": alert.alertname,
+        "severity": alert.severity,
+        "tier": "L1",
+        "pages": False,
+        "cluster": alert.cluster,
+        "env": alert.env,
+        "opened_ms": alert.ts_ms,
+        "last_event_ms": alert.ts_ms,
+        "alert_count": 1,
+        "root_candidates": "[]",
+    }
+
+
+def _place(conn: Connection, held: Correlator, placements: Sequence[Placement], *, now: int) -> None:
+    final: dict[str, Placement] = {}
+    for placement in placements:
+        for one in (placement, *placement.revised):
+            final[one.alert_id] = one
+    numbers = _numbers(conn, held, final.values())
+    alerts.place(conn, [_placed(one, numbers) for one in final.values()], now=now)
+
+
+def _numbers(conn: Connection, held: Correlator, placements: Iterable[Placement]) -> Mapping[str, int]:
+    """Return the numbers of all incidents these placements name, closed and merged ones too."""
+    absent = {key for one in placements for key in one.also_explained_by if key not in held.numbers}
+    if not absent:
+        return held.numbers
+    return {**held.numbers, **_by_key(conn, sorted(absent))}
+
+
+def _by_key(conn: Connection, keys: Sequence[str]) -> dict[str, int]:
+    return {row.key: row.id for row in conn.execute(_BY_KEY, {"keys": keys})}
+
+
+def _placed(one: Placement, numbers: Mapping[str, int]) -> Placed:
+    also = [numbers[key] for key in one.also_explained_by if key in numbers]
+    return Placed(
+        alert=one.alert_id,
+        incident=None if one.incident_key is None else numbers[one.incident_key],
+        why=one.reason.kind if one.suppressed else None,
+        because=json.dumps(one.reason._asdict()),
+        also=json.dumps(also) if also else "[]",
+    )
+
+
+def _suppressed(placements: Sequence[Placement]) -> Counter[str]:
+    return Counter(one.reason.kind for one in placements if one.suppressed)
+
+
+def join(conn: Connection, merged: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """Move every alert of each loser to its survivor, in order; returns survivors to re-open with an instant.
+
+    A survivor that was resolved takes over what still goes on in the loser; one that nobody has acknowledged takes
+    over the loser's acknowledgement.
+    """
+    woken: dict[int, int] = {}
+    for loser, survivor in merged:
+        rows = {row.id: row for row in conn.execute(_BEFORE, {"numbers": [loser, survivor]})}
+        conn.execute(update(tables.alerts).where(tables.alerts.c.incident_id == loser).values(incident_id=survivor))
+        conn.execute(
+            update(tables.incidents)
+            .where(tables.incidents.c.id == loser)
+            .values(state="merged", merged_into=survivor, version=tables.incidents.c.version + 1)
+        )
+        if rows[survivor].state == "resolved" and rows[loser].state in incidents.ACTIVE:
+            woken[survivor] = 1 + (rows[survivor].resolved_ms or 0)
+        elif rows[survivor].state == "open" and rows[loser].state == "acknowledged":
+            _take_over_acknowledgement(conn, loser, survivor)
+    return woken
+
+
+def _take_over_acknowledgement(conn: Connection, loser: int, survivor: int) -> None:
+    table = tables.incidents
+    at_ms = select(table.c.acknowledged_ms).where(table.c.id == loser).scalar_subquery()
+    conn.execute(update(table).where(table.c.id == survivor).values(state="acknowledged", acknowledged_ms=at_ms))
+
+
+def _views(held: Correlator) -> dict[int, View]:
+    views = ((held.numbers[key], held.engine.view(key)) for key in held.engine.dirty())
+    return {number: view for number, view in views if view is not None}
+
+
+def _events(
+    held: Correlator, batch: Sequence[Alert], placements: Sequence[Placement], merged: Sequence[tuple[int, int]]
+) -> tuple[set[int], dict[int, int]]:
+    """Return which incidents may have recovered, and the latest firing of each incident, in ms."""
+    ends = dict(merged)
+    recheck = {survivor for _, survivor in merged}
+    fired: dict[int, int] = {}
+    for alert, placement in zip(batch, placements, strict=True):
+        if placement.incident_key is None:
+            continue
+        number = held.numbers[placement.incident_key]
+        while number in ends:
+            number = ends[number]
+        if alert.status == "firing":
+            fired[number] = max(alert.ts_ms, fired.get(number, 0))
+        else:
+            recheck.add(number)
+    return recheck, fired
+
+
+def _write(
+    conn: Connection,
+    views: Mapping[int, View],
+    recheck: set[int],
+    fired: Mapping[int, int],
+    books: Sequence[Runbook],
+) -> tuple[int, ...]:
+    """Bring the touched incidents up to date with the engine; returns those that re-opened."""
+    before = {row.id: row for row in conn.execute(_BEFORE, {"numbers": list(views)})}
+    recheck |= {number for number, row in before.items() if row.recovered_ms is not None}
+    recovered = recovery(conn, recheck & views.keys())
+    rows = []
+    for number, view in views.items():
+        row = before[number]
+        rows.append(_values(number, view, graver=RANKS[view.severity] > RANKS[row.severity]))
+        rows[-1]["new_recovered_ms"] = recovered.get(number)
+        rows[-1]["new_runbook"] = runbooks.choose(conn, number, row.runbook, _facts(view), books)
+    if rows:
+        conn.execute(_UPDATE, rows)
+    _write_services(conn, views)
+    back = [n for n, row in before.items() if row.state == "resolved" and fired.get(n, -1) > (row.resolved_ms or 0)]
+    _reopen(conn, back)
+    return tuple(back)
+
+
+def _facts(view: View) -> Facts:
+    return Facts(
+        services=frozenset(view.services),
+        alertnames=frozenset(name for _, name, _ in view.symptoms),
+        kinds=frozenset(),
+        root=view.candidates[0].entity if view.candidates else None,
+    )
+
+
+def _values(number: int, view: View, *, graver: bool) -> dict[str, Any]:
+    roots = [{"entity": c.entity, "score": round(c.score, 4), "why": c.why} for c in view.candidates]
+    return {
+        "number": number,
+        "new_title": view.title,
+        "new_severity": view.severity,
+        "new_pages": view.pages,
+        "new_opened_ms": view.opened_ms,
+        "new_last_ms": view.last_ms,
+        "new_count": view.alert_count,
+        "new_roots": json.dumps(roots),
+        "bump": int(graver),
+    }
+
+
+def _write_services(conn: Connection, views: Mapping[int, View]) -> None:
+    table = tables.incident_services
+    have = {tuple(row) for row in conn.execute(select(table).where(table.c.incident_id.in_(list(views))))}
+    want = {(number, service) for number, view in views.items() for service in view.services}
+    gone, new = sorted(have - want), sorted(want - have)
+    if gone:
+        conn.execute(delete(table).where(tuple_(table.c.incident_id, table.c.service).in_(gone)))
+    if new:
+        conn.execute(insert(table), [{"incident_id": number, "service": service} for number, service in new])
+
+
+def _reopen(conn: Connection, numbers: Sequence[int]) -> None:
+    table = tables.incidents
+    if numbers:
+        conn.execute(
+            update(table)
+            .where(table.c.id.in_(numbers), table.c.state == "resolved")
+            .values(state="open", resolved_ms=None, acknowledged_ms=None, version=table.c.version + 1)
+        )
+
+
+def recovery(conn: Connection, numbers: Iterable[int]) -> dict[int, int]:
+    """Return for each of these incidents in which no condition fires any more when the last one ended, in ms.
+
+    A condition (fingerprint) is over when its latest word by event time is "resolved"; late words change nothing.
+    """
+    table = tables.alerts
+    ended = func.max(case((table.c.status == "resolved", table.c.ts_ms), else_=-1))
+    began = func.max(case((table.c.status == "firing", table.c.ts_ms), else_=-1))
+    query = select(table.c.incident_id, ended, began).where(table.c.incident_id.in_(list(numbers)))
+    last: dict[int, int] = {}
+    firing: set[int] = set()
+    for number, end_ms, begin_ms in conn.execute(query.group_by(table.c.incident_id, table.c.fingerprint)):
+        last[number] = max(end_ms, last.get(number, -1))
+        if begin_ms > end_ms:
+            firing.add(number)
+    return {number: end_ms for number, end_ms in last.items() if number not in firing}
+
+
+def _record(conn: Connection, done: Folded, members: Sequence[str], *, actor: str, now: int) -> None:
+    audit.record_batch(conn, actor, "alerts.correlated", "alerts", members, now=now)
+    events: list[tuple[str, int, dict[str, object]]] = [("incident.opened", number, {}) for number in done.opened]
+    events += [("incident.merged", loser, {"into": ids.shown("INC", to)}) for loser, to in done.merged]
+    events += [
+        ("incident.reopened", number, {"why": "an alert fired after it was resolved"}) for number in done.reopened
+    ]
+    for action, number, detail in events:
+        audit.record(conn, actor, action, ids.shown("INC", number), now=now, detail=detail)
