@@ -3,58 +3,37 @@
 No clock, no database, no randomness: the same alerts in the same order give the same incidents in any process. All
 state sits in the open incidents, each of which exports to one JSON object, so that a database can keep one row an
 incident and any process can carry on.
+
+An alert goes through five questions. Is it told again, or in another monitor's words? Which open incidents explain it,
+and how well? Does it tie two young incidents together? Does it name a cause that explains earlier alerts better than
+what they were put to? Is it part of a second wave of an incident that should have calmed down?
 """
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from opspilot_mcp.aiops import regroup
 from opspilot_mcp.aiops.alerts import Alert
-from opspilot_mcp.aiops.rootcause import Candidate, rank
+from opspilot_mcp.aiops.incident_state import Incident, Reason, oldest_first
+from opspilot_mcp.aiops.placement import LISTED, Placement, incident_key
+from opspilot_mcp.aiops.reasons import because, reason, suppressed
+from opspilot_mcp.aiops.rootcause import Candidate, History, rank
+from opspilot_mcp.aiops.scope import Scope
+from opspilot_mcp.aiops.scoring import PARAMS, Explanation, Params, explain
+from opspilot_mcp.aiops.signals import SEVERITY_OF, Signal, is_gone, read
 from opspilot_mcp.aiops.topology import Topology
 
+__all__ = ["Candidate", "Engine", "Params", "Placement", "Reason", "View", "incident_key"]
+
 ENGINE_VERSION = 1
+IDS_KEPT = 20_000
+SWEEP_EVERY = 256
 
-
-class Reason(NamedTuple):
-    """Why an alert is where it is. `kind` names the relation; the numbers let a program re-check it."""
-
-    kind: str
-    entity: str | None
-    hops: int | None
-    seconds: float | None
-    score: float | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where one alert went. `revised` holds earlier alerts whose placement this alert changed."""
-
-    alert_id: str
-    incident_key: str | None
-    reason: Reason
-    also_explained_by: tuple[str, ...] = ()
-    suppressed: bool = False
-    opened: bool = False
-    merged: tuple[tuple[str, str], ...] = ()  # (loser, survivor)
-    revised: tuple["Placement", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Params:
-    """The one parameter set. Times in ms."""
-
-    hold_ms: int = 330_000
-    keep_ms: int = 3_600_000
-
-
-PARAMS = Params()
+Found = list[tuple[Explanation, Incident]]
 
 
 class View(NamedTuple):
-    """What a reader may know of an incident without its members."""
+    """What a reader may know of an open incident without its members."""
 
     key: str
     cluster: str
@@ -69,61 +48,221 @@ class View(NamedTuple):
     candidates: tuple[Candidate, ...]
 
 
-class Incident:
-    """The mutable state of one open incident."""
-
-    def __init__(self, key: str, alert: Alert) -> None:
-        self.key = key
-        self.scope = (alert.cluster, alert.env)
-        self.opened_ms = self.last_ms = alert.ts_ms
-        self.count = 0
-        self.severity = alert.severity
-        self.title = alert.summary
-        self.entities: dict[str, list[int]] = {}  # entity -> [first_ms, last_ms, alerts]
-
-
 class Engine:
-    """Correlates one stream. `receive` in arrival order; `states` and `restore` carry it between processes."""
+    """Correlates one stream. `receive` in arrival order; `state` and `restore` carry it between processes."""
 
     def __init__(self, topology: Topology, params: Params = PARAMS) -> None:
         self.topology = topology
         self.params = params
-        self._open: dict[str, Incident] = {}
+        self._scopes: dict[tuple[str, str], Scope] = {}
+        self._home: dict[str, Scope] = {}  # key of an open incident -> its scope
         self._dirty: dict[str, None] = {}
-        self._closed: dict[str, None] = {}
+        self._ids: dict[str, str | None] = {}  # latest alert ids -> where they went
+        self._seq = 0
+
+    # ---- one alert
 
     def receive(self, alert: Alert) -> Placement:
-        """Place one alert; the incident it touches becomes dirty."""
-        subject = self.topology.subject(alert)
-        best: tuple[int, Incident] | None = None
-        for incident in self._open.values():
-            if incident.scope != (alert.cluster, alert.env):
+        """Place one alert; incidents it touches become dirty. An id that was received lately changes nothing."""
+        if alert.id in self._ids:
+            return self._duplicate(alert)
+        self._seq += 1
+        s = read(alert, self.topology)
+        scope = self._scope(alert.cluster, alert.env)
+        if self._seq % SWEEP_EVERY == 0:
+            self._sweep(s.arr_ms)
+        placed = self._place(scope, s)
+        self._ids[alert.id] = placed.incident_key
+        if len(self._ids) > IDS_KEPT:
+            del self._ids[next(iter(self._ids))]
+        for one in (placed, *placed.revised):
+            self._mark(one.incident_key)
+        for loser, survivor in placed.merged:
+            self._home.pop(loser, None)
+            self._mark(loser)
+            self._mark(survivor)
+        return placed
+
+    def _duplicate(self, alert: Alert) -> Placement:
+        key = self._ids[alert.id]
+        text = "This id was received before: nothing changed."
+        return Placement(alert.id, key, Reason("duplicate", None, None, None, None, text), suppressed=key is None)
+
+    def _scope(self, cluster: str, env: str) -> Scope:
+        scope = self._scopes.get((cluster, env))
+        if scope is None:
+            scope = self._scopes[(cluster, env)] = Scope(cluster, env)
+        return scope
+
+    def _mark(self, key: str | None) -> None:
+        if key is not None:
+            self._dirty[key] = None
+
+    def _place(self, scope: Scope, s: Signal) -> Placement:
+        work = self.topology.in_maintenance(s.host, s.ts_ms)
+        if work and (s.service is None or is_gone(s.name) or s.kind == "other"):
+            return Placement(s.alert_id, None, suppressed("maintenance", s.host), suppressed=True)
+        again = self._told_again(scope, s)
+        if again is not None:
+            return again
+        found = self._explanations(scope, s)
+        p = self.params
+        bar = p.join_fault if s.kind == "fault" else p.join
+        joins = bool(found) and found[0][0].score >= bar
+        if s.rank == 0 and not (joins and found[0][1].pace(s.ts_ms, p.crowd_ms) >= p.crowd_alerts):
+            return Placement(s.alert_id, None, suppressed("informational", s.entity), suppressed=True)
+        if joins:
+            return self._join_best(scope, s, found)
+        if work and s.kind != "fault":
+            return Placement(s.alert_id, None, suppressed("maintenance", s.host), suppressed=True)
+        return self._open(scope, s, self._runners_up(found))
+
+    def _explanations(self, scope: Scope, s: Signal) -> Found:
+        """Every open incident that explains the alert at all, best first; equals go to the younger incident."""
+        p = self.params
+        found: Found = []
+        for incident in scope.near(s, self.topology):
+            if incident.sealed or s.ts_ms - incident.last_ms > p.active_ms:
                 continue
-            for entity in (subject.entity, *self.topology.callees.get(subject.entity, ())):
-                seen = incident.entities.get(entity)
-                if seen and alert.ts_ms - seen[1] <= self.params.hold_ms and (best is None or seen[1] > best[0]):
-                    best = (seen[1], incident)
-        if best is None:
-            incident = Incident(incident_key(alert), alert)
-            self._open[incident.key] = incident
-            reason = Reason(
-                "opened", subject.entity, 0, 0.0, None, f"First alert of a new incident at {subject.entity}."
-            )
-        else:
-            incident = best[1]
-            seconds = (alert.ts_ms - best[0]) / 1000
-            reason = Reason(
-                "near", subject.entity, 1, seconds, 0.5, f"{subject.entity} alerted nearby {seconds:.0f} s ago."
-            )
-        incident.count += 1
-        incident.last_ms = max(incident.last_ms, alert.ts_ms)
-        seen = incident.entities.setdefault(subject.entity, [alert.ts_ms, alert.ts_ms, 0])
-        seen[1], seen[2] = max(seen[1], alert.ts_ms), seen[2] + 1
-        self._dirty[incident.key] = None
-        return Placement(alert.id, incident.key, reason, opened=best is None)
+            e = explain(incident, s, self.topology, p)
+            if e.score > 0:
+                found.append((e, incident))
+        if len(found) > 1:
+            found.sort(key=lambda x: (-x[0].score, -x[1].opened_ms, x[1].key))
+        return found
+
+    def _runners_up(self, found: Found) -> tuple[str, ...]:
+        return tuple(incident.key for e, incident in found if e.score >= self.params.also)[:LISTED]
+
+    # ---- the same alert again
+
+    def _told_again(self, scope: Scope, s: Signal) -> Placement | None:
+        return self._repeat(scope, s) or self._recurrence(scope, s) or self._quotation(scope, s)
+
+    def _alive(self, scope: Scope, key: str | None, s: Signal) -> Incident | None:
+        incident = scope.open.get(key) if key is not None else None
+        return incident if incident is not None and s.arr_ms - incident.arr_ms <= self.params.keep_ms else None
+
+    def _repeat(self, scope: Scope, s: Signal) -> Placement | None:
+        """A resolve of a known alert, or the same words within the repeat window."""
+        key = scope.by_words.get(s.text)
+        incident = self._alive(scope, key if key is not None else scope.by_print.get(s.fingerprint), s)
+        seen = incident.prints.get(s.fingerprint) if incident is not None else None
+        if incident is None or seen is None:
+            return None
+        gap = s.ts_ms - seen.last_ms
+        if s.firing and (s.text not in incident.words or abs(gap) > self.params.repeat_ms):
+            return None
+        return self._join(scope, incident, s, reason("repeat", s, s.entity, 0, gap, 1.0), seen.also)
+
+    def _recurrence(self, scope: Scope, s: Signal) -> Placement | None:
+        """The same alert that states nothing, alone again."""
+        key = scope.by_lone.get((s.entity, s.name)) if s.kind == "other" else None
+        incident = self._alive(scope, key, s)
+        if incident is None:
+            return None
+        lag = s.ts_ms - incident.last_ms
+        return self._join(scope, incident, s, reason("recurs", s, s.entity, 0, lag, 0.9), ())
+
+    def _quotation(self, scope: Scope, s: Signal) -> Placement | None:
+        """Another monitor that repeats the words of an alert."""
+        key = scope.by_words.get(s.quotes) if s.quotes is not None else None
+        incident = self._alive(scope, key, s)
+        if incident is None or s.quotes is None or s.quotes not in incident.words:
+            return None
+        lag = s.ts_ms - incident.words[s.quotes][0]
+        if abs(lag) > self.params.repeat_ms:
+            return None
+        quoted = (m.also for m in reversed(incident.recent) if m.signal.said == s.quotes)
+        return self._join(scope, incident, s, reason("quotes", s, s.entity, 0, lag, 0.98), next(quoted, ()))
+
+    # ---- join or open
+
+    def _join(self, scope: Scope, incident: Incident, s: Signal, why: Reason, also: tuple[str, ...]) -> Placement:
+        seen = incident.prints.get(s.fingerprint)
+        gap = s.ts_ms - seen.last_ms if seen is not None and seen.firing and s.firing else 0
+        scope.add(incident, s, why, also, self._seq)
+        placed = Placement(s.alert_id, incident.key, why, also)
+        if gap < self.params.latch_ms:
+            return placed
+        placed = regroup.second_wave(scope, incident, s, gap, placed, self.params, self._seq)
+        if placed.opened:
+            self._home[placed.incident_key or ""] = scope
+            self._mark(incident.key)
+        return placed
+
+    def _join_best(self, scope: Scope, s: Signal, found: Found) -> Placement:
+        e, incident = found[0]
+        merged = regroup.tie(scope, s, found, self.params)
+        into = dict(merged)
+        incident = scope.open[regroup.end_of(incident.key, into)]
+        ends = dict.fromkeys(regroup.end_of(key, into) for key in self._runners_up(found[1:]))
+        also = tuple(key for key in ends if key != incident.key)
+        was_causeless = not incident.anchors
+        placed = self._join(scope, incident, s, because(e, s), also)
+        if s.kind == "fault" and was_causeless and not placed.opened:
+            revised = regroup.reconsider(scope, incident, s, self.topology, self.params, self._seq)
+            placed = placed._replace(revised=placed.revised + revised)
+        return placed._replace(merged=merged)
+
+    def _open(self, scope: Scope, s: Signal, also: tuple[str, ...]) -> Placement:
+        incident = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, s.ts_ms)
+        scope.open[incident.key] = incident
+        self._home[incident.key] = scope
+        if s.kind == "other":
+            incident.lone = True
+            scope.by_lone[(s.entity, s.name)] = incident.key
+        why = reason("opened", s, s.entity, 0, 0, None)
+        placed = self._join(scope, incident, s, why, also)._replace(opened=True)
+        if s.kind != "fault":
+            return placed
+        revised = regroup.reconsider(scope, incident, s, self.topology, self.params, self._seq)
+        return placed._replace(revised=revised)
+
+    # ---- what a person decides
+
+    def merge(self, loser: str, survivor: str) -> bool:
+        """Fold one open incident into another of the same scope; False when either is not open there."""
+        scope = self._home.get(loser)
+        if scope is None or scope is not self._home.get(survivor) or loser == survivor:
+            return False
+        scope.merge(scope.open[survivor], scope.open[loser])
+        del self._home[loser]
+        self._mark(loser)
+        self._mark(survivor)
+        return True
+
+    def split(self, key: str, entities: Iterable[str], new_key: str) -> bool:
+        """Move an open incident's entities to a new one that the engine never merges with it again."""
+        scope = self._home.get(key)
+        chosen = set(entities)
+        if scope is None or new_key in self._home or not chosen & scope.open[key].entities.keys():
+            return False
+        other = regroup.split(scope, scope.open[key], chosen, new_key)
+        self._home[other.key] = scope
+        self._mark(key)
+        self._mark(new_key)
+        return True
+
+    def close(self, key: str) -> bool:
+        """Let nothing join an incident any more, as when a person resolved it for good; False when it is not open."""
+        scope = self._home.pop(key, None)
+        if scope is None:
+            return False
+        scope.remove(scope.open[key])
+        self._mark(key)
+        return True
+
+    def _sweep(self, now_ms: int) -> None:
+        old = [i for scope in self._scopes.values() for i in scope.open.values()]
+        for incident in old:
+            if now_ms - incident.arr_ms > 2 * self.params.keep_ms:
+                self.close(incident.key)
+
+    # ---- what a database keeps
 
     def dirty(self) -> tuple[str, ...]:
-        """Return the keys of incidents changed since `clean`; a key that `state` does not know has closed or merged."""
+        """Return the keys changed since `clean`; one that `state` does not know has closed or was merged away."""
         return tuple(self._dirty)
 
     def clean(self) -> None:
@@ -132,35 +271,40 @@ class Engine:
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys of all open incidents, oldest first."""
-        return tuple(self._open)
+        return tuple(i.key for i in oldest_first(self._home[key].open[key] for key in self._home))
 
     def state(self, key: str) -> dict[str, Any] | None:
         """Return an open incident as one JSON object; None when it is no longer open (closed or merged away)."""
-        incident = self._open.get(key)
-        return None if incident is None else dict(vars(incident), scope=list(incident.scope))
+        scope = self._home.get(key)
+        return None if scope is None else {"version": ENGINE_VERSION, **scope.open[key].export()}
 
     @classmethod
     def restore(cls, topology: Topology, states: Iterable[dict[str, Any]], params: Params = PARAMS) -> "Engine":
         """Build an engine that carries on from the states of all open incidents, given in any order."""
         engine = cls(topology, params)
-        for state in sorted(states, key=lambda s: (s["opened_ms"], s["key"])):
-            incident = Incident.__new__(Incident)
-            vars(incident).update(state, scope=tuple(state["scope"]))
-            engine._open[incident.key] = incident
+        by_scope: dict[tuple[str, str], list[Incident]] = {}
+        for state in states:
+            incident = Incident.load(state)
+            by_scope.setdefault((incident.cluster, incident.env), []).append(incident)
+            engine._seq = max(engine._seq, incident.latest_seq())
+        for (cluster, env), incidents in sorted(by_scope.items()):
+            scope = engine._scope(cluster, env)
+            scope.rebuild(incidents)
+            engine._home.update(dict.fromkeys(scope.open, scope))
         return engine
 
-    def view(self, key: str) -> View | None:
-        """Return what a reader may know of an open incident."""
-        i = self._open.get(key)
-        if i is None:
+    # ---- what a reader sees
+
+    def view(self, key: str, history: History | None = None) -> View | None:
+        """Return what a reader may know of an open incident; `history` sharpens the root candidates."""
+        scope = self._home.get(key)
+        if scope is None:
             return None
-        candidates = tuple(rank({e: seen[2] for e, seen in i.entities.items()}))
+        i = scope.open[key]
+        candidates = tuple(rank(i, self.topology, history))
+        title = f"{i.title} at {candidates[0].entity}" if candidates else i.title
+        services = tuple(sorted(e for e in i.entities if e in self.topology.services))
         return View(
-            key, i.scope[0], i.scope[1], i.opened_ms, i.last_ms, i.count, i.severity, i.severity != "info",
-            i.title, tuple(sorted(i.entities)), candidates,
+            key, i.cluster, i.env, i.opened_ms, i.last_ms, i.count, SEVERITY_OF[i.rank], i.pages(), title, services,
+            candidates,
         )  # fmt: skip
-
-
-def incident_key(alert: Alert) -> str:
-    """Return the key of the incident this alert opens: the same in every process and every run."""
-    return "i-" + hashlib.sha256(f"{alert.cluster}\0{alert.env}\0{alert.id}".encode()).hexdigest()[:16]

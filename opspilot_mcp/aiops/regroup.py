@@ -1,0 +1,165 @@
+"""What later alerts change about earlier ones: a second wave splits off, young incidents merge, members move to the
+cause that explains them better. Only recent members move, so that every revision is bounded.
+"""
+
+from opspilot_mcp.aiops.incident_state import Incident, Member, Refire
+from opspilot_mcp.aiops.placement import LISTED, Placement, incident_key
+from opspilot_mcp.aiops.reasons import because, reason
+from opspilot_mcp.aiops.scope import Scope
+from opspilot_mcp.aiops.scoring import Explanation, Params, explain
+from opspilot_mcp.aiops.signals import Signal
+from opspilot_mcp.aiops.topology import Topology
+
+_TIES = frozenset({"same_entity", "called_by", "same_host", "same_burst"})
+_CAUSES = frozenset({"cause_of", "same_entity", "host_of"})
+_GAP_GRAIN_MS = 2_000
+
+
+def end_of(key: str, into: dict[str, str]) -> str:
+    """Follow merges (loser -> survivor) to the incident that is left."""
+    while key in into:
+        key = into[key]
+    return key
+
+
+# ---- a second wave
+
+
+def second_wave(
+    scope: Scope, incident: Incident, s: Signal, gap_ms: int, placed: Placement, p: Params, seq: int
+) -> Placement:
+    """Split a second onset off: many conditions that never resolved fire anew within seconds, after unlike gaps.
+
+    A condition that holds does not fire twice; monitors that remind do it after one fixed gap. What came since the
+    front moves to a new incident, and the old one takes nothing new.
+    """
+    incident.wave = [r for r in incident.wave if abs(s.ts_ms - r.ts_ms) <= p.front_ms]
+    incident.wave.append(Refire(s.ts_ms, gap_ms, s.entity, s.fingerprint))
+    if not _is_front(incident.wave, p):
+        return placed
+    start = min(r.ts_ms for r in incident.wave)
+    other = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, start)
+    scope.open[other.key] = other
+    incident.sealed, incident.wave = True, []
+    moved = []
+    for member in [m for m in incident.recent if m.signal.ts_ms >= start]:
+        m = member.signal
+        why = reason("second_wave", m, m.entity, 0, m.ts_ms - start, p.same_entity)
+        scope.move(member, incident, other, why, (), seq)
+        moved.append(Placement(m.alert_id, other.key, why))
+    mine = next((m for m in moved if m.alert_id == s.alert_id), placed)
+    return mine._replace(opened=True, revised=tuple(m for m in moved if m.alert_id != s.alert_id))
+
+
+def _is_front(wave: list[Refire], p: Params) -> bool:
+    gaps = [r.gap_ms for r in wave]
+    return (
+        len({r.fingerprint for r in wave}) >= p.front_alerts
+        and len({r.entity for r in wave}) >= p.front_entities
+        and max(gaps) - min(gaps) >= p.front_spread_ms
+        and len({gap // _GAP_GRAIN_MS for gap in gaps}) >= p.front_alerts
+    )
+
+
+# ---- merging
+
+
+def tie(scope: Scope, s: Signal, found: list[tuple[Explanation, Incident]], p: Params) -> tuple[tuple[str, str], ...]:
+    """Merge young incidents that one alert shows to be one; returns (loser, survivor) in order.
+
+    Never because a common caller suffers: only over a dependency or host they share, or a fault that explains both.
+    """
+    e, incident = found[0]
+    if incident.anchors and s.kind != "fault":
+        return ()
+    merged = []
+    for other_e, other in found[1:]:
+        if other_e.score < p.tie or not _may_merge(s, e, incident, other_e, other, p):
+            continue
+        survivor, loser = sorted((incident, other), key=lambda i: (i.opened_ms, i.key))
+        scope.merge(survivor, loser)
+        merged.append((loser.key, survivor.key))
+        incident = survivor
+    return tuple(merged)
+
+
+def _may_merge(s: Signal, e: Explanation, a: Incident, other_e: Explanation, b: Incident, p: Params) -> bool:
+    is_fault = s.kind == "fault"
+    if abs(a.opened_ms - b.opened_ms) > (p.lead_ms if is_fault else p.young_ms):
+        return False
+    if b.key in a.apart or a.key in b.apart:
+        return False
+    if not is_fault:
+        return not b.anchors and e.kind in _TIES and other_e.kind in _TIES
+    kinds = {e.kind, other_e.kind}
+    if a.anchors and b.anchors:
+        return kinds == {"host_of"}
+    if not a.anchors and not b.anchors and kinds <= _CAUSES:
+        return True
+    return kinds == {"host_of"} or "same_cause" in kinds or "on_host" in kinds
+
+
+def split(scope: Scope, incident: Incident, entities: set[str], new_key: str) -> Incident:
+    """Move the chosen entities and their recent members to a new incident; the two stay apart."""
+    other = Incident(new_key, incident.cluster, incident.env, incident.opened_ms)
+    other.apart, incident.apart = [incident.key], sorted({*incident.apart, new_key})
+    for member in [m for m in incident.recent if m.signal.entity in entities]:
+        incident.drop(member)
+        other.add(member.signal, member.reason, member.also, 0)
+    for entity in sorted(entities & incident.entities.keys()):
+        other.entities[entity] = incident.entities.pop(entity)
+        since = incident.anchors.pop(entity, None)
+        if since is not None:
+            other.anchors[entity] = since
+    for fingerprint in [f for f in incident.prints if f.split("|", 1)[0] in entities]:
+        other.prints[fingerprint] = incident.prints.pop(fingerprint)
+        other.rank = max(other.rank, other.prints[fingerprint].rank)
+    counted = sum(seen[2] for seen in other.entities.values())
+    incident.count, other.count = max(0, incident.count - counted + other.count), max(other.count, counted)
+    _lead(scope, other)
+    return other
+
+
+def _lead(scope: Scope, incident: Incident) -> None:
+    scope.index(incident)
+    for fingerprint in incident.prints:
+        scope.by_print[fingerprint] = incident.key
+    for word in incident.words:
+        scope.by_words[word] = incident.key
+
+
+# ---- a cause that shows up later
+
+
+def reconsider(
+    scope: Scope, cause: Incident, s: Signal, topology: Topology, p: Params, seq: int
+) -> tuple[Placement, ...]:
+    """Hold recent harm of other incidents against a fault that has just shown up.
+
+    What the fault explains clearly better moves; what it explains as well lists it as a runner-up.
+    """
+    revised: list[Placement] = []
+    for incident in scope.near_harm(cause, s, topology):
+        for member in list(incident.recent):
+            m = member.signal
+            score = member.reason.score
+            if m.ts_ms < s.ts_ms - p.lead_ms or m.kind in ("fault", "other") or score is None or score >= 0.98:
+                continue
+            e = explain(cause, m, topology, p)
+            if e.score > score * p.move and incident.count > 1:
+                also = (incident.key, *member.also)[:LISTED]
+                why = because(e, m)
+                scope.move(member, incident, cause, why, also, seq)
+                revised.append(Placement(m.alert_id, cause.key, why, also))
+            elif e.score >= p.also and len(member.also) < LISTED and cause.key not in member.also:
+                revised.append(_list_also(incident, member, cause.key))
+    return tuple(revised)
+
+
+def _list_also(incident: Incident, member: Member, key: str) -> Placement:
+    also = (*member.also, key)
+    incident.recent[incident.recent.index(member)] = member._replace(also=also)
+    seen = incident.prints.get(member.signal.fingerprint)
+    if seen is not None:
+        seen.also = also
+    return Placement(member.signal.alert_id, incident.key, member.reason, also)

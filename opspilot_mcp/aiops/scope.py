@@ -1,0 +1,175 @@
+"""All open incidents of one cluster and environment, and the indexes that lead from an alert to the few it may join.
+
+Nothing here decides. An index may name an incident too many, never one too few, and is rebuilt from the incidents.
+"""
+
+from collections.abc import Iterable
+
+from opspilot_mcp.aiops.incident_state import Incident, Member, Reason, oldest_first
+from opspilot_mcp.aiops.signals import Signal
+from opspilot_mcp.aiops.topology import Topology
+
+LATEST = 8  # incidents in which a burst may be going on
+
+
+class Scope:
+    """Open incidents by key, and who stands where. Keys, not incidents, in the indexes: a merge changes few of them."""
+
+    def __init__(self, cluster: str, env: str) -> None:
+        self.cluster = cluster
+        self.env = env
+        self.open: dict[str, Incident] = {}
+        self.by_print: dict[str, str] = {}
+        self.by_words: dict[int, str] = {}
+        self.by_lone: dict[tuple[str, str], str] = {}
+        self._at: dict[str, dict[str, None]] = {}  # entity, host, change or shared cause -> keys
+        self._faulty: dict[str, dict[str, None]] = {}  # entity with a fault -> keys
+        self._causeless: dict[str, None] = {}  # keys of incidents without a fault
+        self._latest: dict[str, None] = {}  # keys by last use, the newest last
+
+    def add(self, incident: Incident, s: Signal, reason: Reason, also: tuple[str, ...], seq: int) -> None:
+        """Put the alert into the incident and keep the indexes true."""
+        incident.add(s, reason, also, seq)
+        key = incident.key
+        self.by_print[s.fingerprint] = key
+        self.by_words[s.text] = self.by_words[s.said] = key
+        self._stand(key, s.entity)
+        if s.host:
+            self._stand(key, s.host)
+        if s.change:
+            self._stand(key, s.change)
+        if s.kind == "fault" and s.rank:
+            self._stand(key, s.name)
+            self._faulty.setdefault(s.entity, {})[key] = None
+            self._causeless.pop(key, None)
+        elif not incident.anchors:
+            self._causeless[key] = None
+        self._latest.pop(key, None)
+        self._latest[key] = None
+        if len(self._latest) > LATEST:
+            del self._latest[next(iter(self._latest))]
+
+    def _stand(self, key: str, name: str) -> None:
+        at = self._at.get(name)
+        if at is None:
+            self._at[name] = {key: None}
+        else:
+            at[key] = None
+
+    def near(self, s: Signal, topology: Topology) -> list[Incident]:
+        """Return every open incident that could explain the alert, oldest first."""
+        keys: dict[str, None] = dict(self._latest)
+        names = [s.entity, s.name]
+        if s.host:
+            names.append(s.host)
+        if s.change:
+            names.append(s.change)
+        if s.service is not None:
+            names += topology.callees.get(s.service, ())
+            names += topology.callers.get(s.service, ())
+            self._faults_below(keys, s.service, topology)
+        for name in names:
+            keys |= self._at.get(name, {})
+        if s.kind == "fault":
+            keys |= self._causeless
+        return oldest_first(self.open[key] for key in keys if key in self.open)
+
+    def _faults_below(self, keys: dict[str, None], service: str, topology: Topology) -> None:
+        if not self._faulty:
+            return
+        below = topology.below(service)
+        for name, holders in self._faulty.items():
+            if name in below or name in topology.on_host:
+                keys |= holders
+
+    def near_harm(self, cause: Incident, s: Signal, topology: Topology) -> list[Incident]:
+        """Return the other incidents with recent members that a fault could explain, oldest first."""
+        around = topology.above(s.entity) if s.service is not None else topology.on_host.get(s.entity, ())
+        keys: dict[str, None] = {}
+        if len(around) < len(self.open):
+            for name in around:
+                keys |= self._at.get(name, {})
+            keys |= self._at.get(s.entity, {})
+        else:
+            keys = dict.fromkeys(self.open)
+        keys.pop(cause.key, None)
+        return oldest_first(i for i in map(self.open.__getitem__, keys) if not i.sealed)
+
+    def index(self, incident: Incident) -> None:
+        """Lead to every member of an incident that came from a stored state or out of a merge."""
+        key = incident.key
+        self.open[key] = incident
+        for name in (*incident.entities, *incident.hosts, *incident.changes, *incident.causes):
+            self._stand(key, name)
+        for name in incident.anchors:
+            self._faulty.setdefault(name, {})[key] = None
+        if not incident.anchors:
+            self._causeless[key] = None
+        if incident.lone:
+            self._lead_to_lone(incident)
+
+    def _lead_to_lone(self, incident: Incident) -> None:
+        for fingerprint in incident.prints:
+            entity, _, name = fingerprint.split("|")[:3]
+            self.by_lone[(entity, name)] = incident.key
+
+    def rebuild(self, incidents: Iterable[Incident]) -> None:
+        """Index incidents from stored states; what was received last wins, as it did when it was received."""
+        prints: dict[str, tuple[int, str]] = {}
+        words: dict[int, tuple[int, str]] = {}
+        ordered = oldest_first(incidents)
+        for incident in ordered:
+            self.index(incident)
+            for fingerprint, seen in incident.prints.items():
+                prints[fingerprint] = max(prints.get(fingerprint, (-1, "")), (seen.seq, incident.key))
+            for word, (_, seq) in incident.words.items():
+                words[word] = max(words.get(word, (-1, "")), (seq, incident.key))
+        self.by_print = {fingerprint: key for fingerprint, (_, key) in prints.items()}
+        self.by_words = {word: key for word, (_, key) in words.items()}
+        for incident in sorted(ordered, key=lambda i: (i.latest_seq(), i.key))[-LATEST:]:
+            self._latest[incident.key] = None
+
+    def remove(self, incident: Incident) -> None:
+        """Forget an incident that closed or was merged away."""
+        key = incident.key
+        del self.open[key]
+        for name in (*incident.entities, *incident.hosts, *incident.changes, *incident.causes):
+            self._leave(self._at, name, key)
+        for name in incident.anchors:
+            self._leave(self._faulty, name, key)
+        self._causeless.pop(key, None)
+        self._latest.pop(key, None)
+        for fingerprint in incident.prints:
+            if self.by_print.get(fingerprint) == key:
+                del self.by_print[fingerprint]
+        for word in incident.words:
+            if self.by_words.get(word) == key:
+                del self.by_words[word]
+        self.by_lone = {k: v for k, v in self.by_lone.items() if v != key} if incident.lone else self.by_lone
+
+    @staticmethod
+    def _leave(index: dict[str, dict[str, None]], name: str, key: str) -> None:
+        holders = index.get(name)
+        if holders is not None:
+            holders.pop(key, None)
+            if not holders:
+                del index[name]
+
+    def merge(self, survivor: Incident, loser: Incident) -> None:
+        """Fold `loser` into `survivor` and lead everything that led to it there."""
+        self.remove(loser)
+        survivor.absorb(loser)
+        self.index(survivor)
+        if survivor.anchors:
+            self._causeless.pop(survivor.key, None)
+        for fingerprint in loser.prints:
+            self.by_print.setdefault(fingerprint, survivor.key)
+        for word in loser.words:
+            self.by_words.setdefault(word, survivor.key)
+
+    def move(
+        self, member: Member, home: Incident, to: Incident, reason: Reason, also: tuple[str, ...], seq: int
+    ) -> None:
+        """Move a recent member from one incident to another."""
+        home.drop(member)
+        self.add(to, member.signal, reason, also, seq)
