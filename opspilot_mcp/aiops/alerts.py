@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from opspilot_mcp.clock import DAY_MS, MAX_MS
 from opspilot_mcp.store import audit
+from opspilot_mcp.store.bulk import Bulk
 from opspilot_mcp.store.schema import alerts
 from opspilot_mcp.text import cap, clean, one_line
 
@@ -82,13 +84,16 @@ _CONDITION = ("cluster", "env", "service", "instance", "host", "alertname")
 _STORED = tuple(Alert.model_fields)
 _FIELDS = tuple(alerts.c["alert_id" if name == "id" else name] for name in _STORED)
 
-_INSERT = insert(alerts)
+_INSERT = Bulk(
+    insert(alerts),
+    *(*_NAMES, "alert_id", "fingerprint", "ts_ms", "arr_ms", "severity", "summary", "status", "labels", "flags"),
+)
 _KNOWN = select(alerts.c.alert_id, alerts.c.fingerprint, alerts.c.ts_ms, alerts.c.status).where(
     alerts.c.alert_id.in_(bindparam("ids", expanding=True))
 )
 _WAITING = select(*_FIELDS).where(alerts.c.correlated_ms.is_(None)).order_by(alerts.c.id).limit(bindparam("most"))
 _COUNT_WAITING = select(func.count()).select_from(alerts).where(alerts.c.correlated_ms.is_(None))
-_PLACE = (
+_PLACE = Bulk(
     update(alerts)
     .where(alerts.c.alert_id == bindparam("alert"))
     .values(
@@ -121,7 +126,7 @@ def receive(conn: Connection, batch: Sequence[Alert], *, actor: str, now: int) -
     rows = [_row(alert, now) for alert in batch]
     new = _new(conn, rows)
     if new:
-        conn.execute(_INSERT, new)
+        _INSERT.run(conn, new)
         audit.record_batch(conn, actor, "alerts.received", "alerts", [row["alert_id"] for row in new], now=now)
     flagged = sum(row["flags"] != "[]" for row in new)
     return Received(stored=len(new), repeated=len(rows) - len(new), flagged=flagged)
@@ -150,8 +155,13 @@ def _instant(ms: int) -> int:
     return min(max(ms, 0), MAX_MS)
 
 
+def _is_plain(value: str, limit: int) -> bool:
+    """Whether cleaning would change nothing: the common case, told without a regular expression."""
+    return len(value) <= limit and value.isascii() and value.isprintable()
+
+
 def _name(value: str | None, field: str, flags: list[str]) -> str | None:
-    if value is None or (len(value) <= NAME_CHARS and value.isascii() and value.isprintable()):
+    if value is None or _is_plain(value, NAME_CHARS):
         return value or None
     # A name is cut twice: cleaning a megabyte to keep 256 letters of it would be work for nothing.
     kept, cut = cap(one_line(value[: 8 * NAME_CHARS]), NAME_CHARS)
@@ -161,6 +171,8 @@ def _name(value: str | None, field: str, flags: list[str]) -> str | None:
 
 
 def _text(value: str, flags: list[str]) -> str:
+    if _is_plain(value, TEXT_CHARS):
+        return value
     kept, cut = cap(clean(value[: 4 * TEXT_CHARS]), TEXT_CHARS)
     if cut or len(value) > 4 * TEXT_CHARS:
         flags.append(f"cut:summary:{len(value) - len(kept)}")
@@ -174,10 +186,13 @@ def _labels(labels: Mapping[str, str], flags: list[str]) -> str:
         flags.append(f"cut:labels:{len(items) - MAX_LABELS}")
     kept = {}
     for key, value in items[:MAX_LABELS]:
-        if len(value) > LABEL_CHARS or len(key) > NAME_CHARS:
-            flags.append(f"cut:label:{max(0, len(value) - LABEL_CHARS) + max(0, len(key) - NAME_CHARS)}")
+        if _is_plain(key, NAME_CHARS) and _is_plain(value, LABEL_CHARS):
+            kept[key] = value
+            continue
+        cut = max(0, len(value) - LABEL_CHARS) + max(0, len(key) - NAME_CHARS)
+        flags += [f"cut:label:{cut}"] if cut else []
         kept[one_line(key[:NAME_CHARS])] = one_line(value[:LABEL_CHARS])
-    return json.dumps(kept, ensure_ascii=False)
+    return to_json(kept).decode()
 
 
 def _own_id(stem: str, row: Mapping[str, Any]) -> str:
@@ -228,8 +243,8 @@ def count_waiting(conn: Connection) -> int:
 
 def place(conn: Connection, placed: Sequence[Placed], *, now: int) -> None:
     """Write where correlation put alerts; a later word about the same alert replaces the earlier."""
-    if placed:
-        conn.execute(_PLACE, [{**entry._asdict(), "now": now} for entry in placed])
+    names = (*Placed._fields, "now")
+    _PLACE.run(conn, [dict(zip(names, (*entry, now), strict=True)) for entry in placed])
 
 
 def of_incident(conn: Connection, incident: int, *, limit: int, after: int = 0) -> list[tuple[int, Alert]]:
@@ -239,8 +254,7 @@ def of_incident(conn: Connection, incident: int, *, limit: int, after: int = 0) 
 
 
 def _stored(row: Sequence[Any]) -> Alert:
-    """Return the record of a stored row; it was checked when it was stored, so it is not checked again."""
     values = dict(zip(_STORED, row, strict=True))
     values["labels"] = json.loads(values["labels"]) if values["labels"] != "{}" else {}
     values["flags"] = tuple(json.loads(values["flags"])) if values["flags"] != "[]" else ()
-    return Alert.model_construct(**values)
+    return Alert(**values)

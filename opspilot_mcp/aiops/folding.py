@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, tuple_, update
 
 from opspilot_mcp.aiops import alerts, correlator, incidents, runbooks
 from opspilot_mcp.aiops.alerts import Alert, Placed
-from opspilot_mcp.aiops.correlation import Placement, View
+from opspilot_mcp.aiops.correlation import Placement, Reason, View
 from opspilot_mcp.aiops.correlator import Correlator
 from opspilot_mcp.aiops.runbooks import Facts, Runbook
 from opspilot_mcp.store import audit, ids
@@ -143,7 +144,7 @@ def _placed(one: Placement, numbers: Mapping[str, int]) -> Placed:
         alert=one.alert_id,
         incident=None if one.incident_key is None else numbers[one.incident_key],
         why=one.reason.kind if one.suppressed else None,
-        because=json.dumps(one.reason._asdict()),
+        because=to_json(dict(zip(Reason._fields, one.reason, strict=True))).decode(),
         also=json.dumps(also) if also else "[]",
     )
 

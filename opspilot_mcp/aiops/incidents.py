@@ -231,13 +231,11 @@ def _allowed(incident: Incident) -> str:
     return f"from there it can become {', '.join(sorted(MOVES[incident.state]))}"
 
 
-def climb(conn: Connection, before: Incident, tier: Tier, *, actor: str, now: int, reason: str) -> Incident:
+def climb(conn: Connection, before: Incident, tier: Tier, *, actor: str, now: int) -> Incident:
     """Move an incident to a higher tier. Raises Conflict when somebody changed it first."""
     if not _change(conn, before, {"tier": tier}):
         raise Conflict(f"{before.id} was changed by somebody else. get_incident shows it as it is now.")
-    audit.record(
-        conn, actor, "incident.escalated", before.id, now=now, detail={"from": before.tier, "to": tier, "why": reason}
-    )
+    audit.record(conn, actor, "incident.escalated", before.id, now=now, detail={"from": before.tier, "to": tier})
     return get(conn, before.id)
 
 
