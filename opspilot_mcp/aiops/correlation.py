@@ -17,7 +17,7 @@ from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.incident_state import Incident, Reason, oldest_first
 from opspilot_mcp.aiops.placement import LISTED, Placement, incident_key
 from opspilot_mcp.aiops.reasons import because, reason, suppressed
-from opspilot_mcp.aiops.rootcause import Candidate, History, rank
+from opspilot_mcp.aiops.rootcause import Candidate, History, rank, symptoms
 from opspilot_mcp.aiops.scope import Scope
 from opspilot_mcp.aiops.scoring import PARAMS, Explanation, Params, explain
 from opspilot_mcp.aiops.signals import SEVERITY_OF, Signal, is_gone, read
@@ -46,6 +46,7 @@ class View(NamedTuple):
     title: str
     services: tuple[str, ...]
     candidates: tuple[Candidate, ...]
+    symptoms: tuple[tuple[str, str, int], ...]  # (place, alert name, alerts)
 
 
 class Engine:
@@ -306,5 +307,5 @@ class Engine:
         services = tuple(sorted(e for e in i.entities if e in self.topology.services))
         return View(
             key, i.cluster, i.env, i.opened_ms, i.last_ms, i.count, SEVERITY_OF[i.rank], i.pages(), title, services,
-            candidates,
+            candidates, tuple(symptoms(i)),
         )  # fmt: skip

@@ -7,7 +7,7 @@ from opspilot_mcp.aiops.placement import LISTED, Placement, incident_key
 from opspilot_mcp.aiops.reasons import because, reason
 from opspilot_mcp.aiops.scope import Scope
 from opspilot_mcp.aiops.scoring import Explanation, Params, explain
-from opspilot_mcp.aiops.signals import Signal
+from opspilot_mcp.aiops.signals import PRINT_SEPARATOR, Signal
 from opspilot_mcp.aiops.topology import Topology
 
 _TIES = frozenset({"same_entity", "called_by", "same_host", "same_burst"})
@@ -111,7 +111,7 @@ def split(scope: Scope, incident: Incident, entities: set[str], new_key: str) ->
         since = incident.anchors.pop(entity, None)
         if since is not None:
             other.anchors[entity] = since
-    for fingerprint in [f for f in incident.prints if f.split("|", 1)[0] in entities]:
+    for fingerprint in [f for f in incident.prints if f.split(PRINT_SEPARATOR, 1)[0] in entities]:
         other.prints[fingerprint] = incident.prints.pop(fingerprint)
         other.rank = max(other.rank, other.prints[fingerprint].rank)
     counted = sum(seen[2] for seen in other.entities.values())

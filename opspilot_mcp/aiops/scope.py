@@ -6,7 +6,7 @@ Nothing here decides. An index may name an incident too many, never one too few,
 from collections.abc import Iterable
 
 from opspilot_mcp.aiops.incident_state import Incident, Member, Reason, oldest_first
-from opspilot_mcp.aiops.signals import Signal
+from opspilot_mcp.aiops.signals import PRINT_SEPARATOR, Signal
 from opspilot_mcp.aiops.topology import Topology
 
 LATEST = 8  # incidents in which a burst may be going on
@@ -110,7 +110,7 @@ class Scope:
 
     def _lead_to_lone(self, incident: Incident) -> None:
         for fingerprint in incident.prints:
-            entity, _, name = fingerprint.split("|")[:3]
+            entity, _, name = fingerprint.split(PRINT_SEPARATOR)[:3]
             self.by_lone[(entity, name)] = incident.key
 
     def rebuild(self, incidents: Iterable[Incident]) -> None:

@@ -16,6 +16,7 @@ from opspilot_mcp.aiops.topology import Topology
 Kind = Literal["fault", "symptom", "deviation", "other"]
 RANKS = {"info": 0, "warning": 1, "error": 2, "critical": 3}
 SEVERITY_OF = {rank: name for name, rank in RANKS.items()}
+PRINT_SEPARATOR = "\x1f"  # parts of a fingerprint; cleaned out of every stranger's text
 LONGEST_DELAY_MS = 24 * 3_600_000
 EARLIEST_LEAD_MS = 10 * 60_000
 
@@ -103,9 +104,9 @@ def read(alert: Alert, topology: Topology) -> Signal:
     skewed = not -EARLIEST_LEAD_MS <= alert.arr_ms - alert.ts_ms <= LONGEST_DELAY_MS
     summary = alert.summary
     quoted = _QUOTED.search(summary[:600]) if '"' in summary else None
-    fingerprint = f"{subject.entity}|{subject.instance or ''}|{alert.alertname}|{alert.source}"
+    fingerprint = PRINT_SEPARATOR.join((subject.entity, subject.instance or "", alert.alertname, alert.source))
     if alert.labels:
-        fingerprint += f"|{words_hash(repr(sorted(alert.labels.items()))):x}"
+        fingerprint += f"{PRINT_SEPARATOR}{words_hash(repr(sorted(alert.labels.items()))):x}"
     kind = kind_of(alert.alertname)
     if alert.change and kind == "symptom":
         kind = "fault"  # who names the change names the cause
