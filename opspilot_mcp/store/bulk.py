@@ -3,32 +3,40 @@
 Compiled once a dialect; values go to the driver as they are, so use it only for text, numbers and None.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Delete, Insert, Update
 
 
+class _Compiled(NamedTuple):
+    """The statement as one driver takes it. `order` makes a row positional; None where the driver takes names."""
+
+    sql: str
+    order: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None
+
+
 class Bulk:
-    """One INSERT, UPDATE or DELETE whose parameters are all named: those of its VALUES columns and `bindparam`s."""
+    """One INSERT, UPDATE or DELETE of two parameters or more, all named: VALUES columns and `bindparam`s."""
 
     def __init__(self, statement: Insert | Update | Delete, *columns: str) -> None:
         self._statement = statement
         self._columns = list(columns) or None
-        self._compiled: dict[str, tuple[str, list[str] | None]] = {}
+        self._compiled: dict[str, _Compiled] = {}
 
     def run(self, conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute once for each row, in order."""
         if not rows:
             return
         sql, order = self._for(conn)
-        params = list(rows) if order is None else [tuple([row[name] for name in order]) for row in rows]
-        conn.exec_driver_sql(sql, params)
+        conn.exec_driver_sql(sql, list(rows) if order is None else [order(row) for row in rows])
 
-    def _for(self, conn: Connection) -> tuple[str, list[str] | None]:
+    def _for(self, conn: Connection) -> _Compiled:
         found = self._compiled.get(conn.dialect.name)
         if found is None:
             compiled = self._statement.compile(dialect=conn.dialect, column_keys=self._columns)
-            found = (str(compiled), compiled.positiontup)
+            names = compiled.positiontup
+            found = _Compiled(str(compiled), itemgetter(*names) if names else None)
             self._compiled[conn.dialect.name] = found
         return found

@@ -37,8 +37,13 @@ class _Seat:
         self._thread._thread.daemon = True
 
     async def open(self) -> "_Seat":
-        await self._thread
-        await self._thread.run(self._sit)
+        try:
+            await self._thread
+            await self._thread.run(self._sit)
+        except BaseException:
+            if self._thread.stopped is not None:
+                await self._thread.stopped
+            raise
         return self
 
     def _sit(self) -> None:

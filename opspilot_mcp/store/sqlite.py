@@ -1,5 +1,6 @@
 """What is SQLite's alone: how a file is opened, which journal it may use, and what its errors mean."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
@@ -23,6 +24,13 @@ _STEPS_BETWEEN_LOOKS = 20_000
 
 class ThreadConnection(aiosqlite.Connection):
     """aiosqlite's thread and connection, given whole pieces of work instead of single statements."""
+
+    stopped: "asyncio.Future[None] | None" = None
+
+    def stop(self) -> "asyncio.Future[None] | None":
+        """End the thread; keeps what tells when it has ended, which aiosqlite drops when a connection fails."""
+        self.stopped = super().stop()
+        return self.stopped
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work()` in the connection's thread. It runs to its end even when the caller is cancelled."""

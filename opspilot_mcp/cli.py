@@ -1,0 +1,254 @@
+"""The operator's door: every command of `opspilot-mcp`. The gate's commands load only when asked for."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App as Cli
+from cyclopts import CycloptsError, Parameter
+
+from opspilot_mcp import __version__, settings
+from opspilot_mcp.app import open_app, operator_principal
+from opspilot_mcp.commands import exporting, importing, printing, rows
+from opspilot_mcp.desk import flow, tickets
+from opspilot_mcp.errors import OpsPilotError
+
+Home = Annotated[Path | None, Parameter(help="The folder with desk.db and policy.toml, instead of OPSPILOT_HOME.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Answer as JSON, for scripts.")]
+Maps = Annotated[tuple[str, ...], Parameter(name="--map", negative="", help="theirs=ours, a column's other name.")]
+Strict = Annotated[bool, Parameter(negative="", help="All rows or none.")]
+
+cli = Cli(
+    name="opspilot-mcp",
+    help="A support desk and alert-storm calmer for LLM agents. Nothing leaves without a person's signature.",
+    version=__version__,
+    help_format="plaintext",
+)
+imports = Cli(name="import", help="Bring tickets, alerts or the topology in; may be repeated at will.")
+exports = Cli(name="export", help="Write everything stored to a file.")
+cli.command(imports)
+cli.command(exports)
+cli.command("opspilot_mcp.gate.terminal:app", name="gate", help="The people's side: see, sign, refuse, send.")
+
+
+def run(argv: list[str]) -> int:
+    """Run one command; returns the exit code: 0 done, 1 done in part, 2 refused."""
+    os.umask(0o077)
+    try:
+        code = cli(argv, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return 2
+    except OpsPilotError as error:
+        sys.stderr.write(f"opspilot-mcp: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("opspilot-mcp: stopped. What was stored stays; run the command again to go on.\n")
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`| head`); nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    return asyncio.run(work)
+
+
+@cli.command
+def serve(
+    *,
+    home: Home = None,
+    profile: Annotated[
+        Literal["desk", "aiops", "all"], Parameter(help="Which tools to offer; the others are refused too.")
+    ] = "all",
+    read_only: Annotated[bool, Parameter(negative="", help="Offer only tools that change nothing.")] = False,
+) -> int:
+    """Serve MCP on stdin and stdout, as does the command without arguments. MCP clients start it."""
+    from opspilot_mcp import serving
+
+    return serving.serve(home=home, profile=profile, read_only=read_only)
+
+
+@cli.command
+def demo(
+    *,
+    home: Annotated[Path | None, Parameter(help="Keep the demo desk here, not in a temporary folder.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Walk once through everything on demo data: a queue, a storm, a draft, a signature, a delivered file."""
+    from opspilot_mcp.commands import demo as room
+
+    return _run(room.demo(home, as_json=as_json))
+
+
+@cli.command
+def triage(
+    *,
+    all_: Annotated[bool, Parameter(name="--all", negative="", help="The whole backlog.")] = False,
+    limit: Annotated[int, Parameter(help="At most this many, oldest first.")] = 100,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Classify and route untriaged tickets, offline: nothing is asked of any network."""
+    return _run(_triage(None if all_ else limit, home, as_json=as_json))
+
+
+async def _triage(limit: int | None, home: Path | None, *, as_json: bool) -> int:
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        wanted = await app.read(tickets.untriaged, limit=limit or 10_000_000)
+        routes: dict[str, int] = {}
+        with printing.count_progress(len(wanted), "triage", quiet=as_json) as done:
+            count = 0
+            async for batch in flow.triage_batch(app, wanted):
+                count += len(batch)
+                for one in batch:
+                    route = "human" if one.ticket.status == "human_review" else str(one.ticket.tier)
+                    routes[route] = routes.get(route, 0) + 1
+                done(count)
+    if as_json:
+        printing.as_json({"triaged": count, "routes": dict(sorted(routes.items())), "certified": False})
+        return 0
+    shown = ", ".join(f"{number} to {route}" for route, number in sorted(routes.items()))
+    printing.console().print(f"Triaged {count} tickets{': ' + shown if shown else ''}. Starting rule, not certified.")
+    return 0
+
+
+@imports.command(name="tickets")
+def import_tickets(
+    file: Path,
+    /,
+    *,
+    map_: Maps = (),
+    source: Annotated[str, Parameter(help="Where they come from; external ids are unique within it.")] = "import",
+    strict: Strict = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Import tickets from CSV, JSON or JSON lines, gzipped or not. Their requesters count as verified."""
+    return _run(_import_tickets(file, map_, source, home, strict=strict, as_json=as_json))
+
+
+async def _import_tickets(
+    file: Path, maps: tuple[str, ...], source: str, home: Path | None, *, strict: bool, as_json: bool
+) -> int:
+    mapping = rows.parse_mapping(list(maps))
+    importing.check_source(source)
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        with printing.file_progress(file, "import tickets", quiet=as_json) as progress:
+            done = await importing.import_tickets(
+                app, file, mapping=mapping, source=source, strict=strict, progress=progress
+            )
+    return _report("tickets", done, as_json=as_json, next_step="opspilot-mcp triage --all")
+
+
+@imports.command(name="alerts")
+def import_alerts(
+    file: Path,
+    /,
+    *,
+    map_: Maps = (),
+    format_: Annotated[str | None, Parameter(name="--format", help="A format's name; else by shape.")] = None,
+    strict: Strict = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Import alerts in any known format, one payload a row. `correlate` or the agent folds them into incidents."""
+    return _run(_import_alerts(file, map_, format_, home, strict=strict, as_json=as_json))
+
+
+async def _import_alerts(
+    file: Path, maps: tuple[str, ...], form: str | None, home: Path | None, *, strict: bool, as_json: bool
+) -> int:
+    mapping = rows.parse_mapping(list(maps))
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        with printing.file_progress(file, "import alerts", quiet=as_json) as progress:
+            done = await importing.import_alerts(
+                app, file, mapping=mapping, source=form, strict=strict, progress=progress
+            )
+    return _report("alerts", done, as_json=as_json, next_step="opspilot-mcp correlate")
+
+
+@imports.command(name="topology")
+def import_topology(file: Path, /, *, home: Home = None, as_json: Json = False) -> int:
+    """Import services, calls, instances, hosts and maintenance windows from JSON or YAML."""
+    return _run(_import_topology(file, home, as_json=as_json))
+
+
+async def _import_topology(file: Path, home: Path | None, *, as_json: bool) -> int:
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        saved = await importing.import_topology(app, file)
+    if as_json:
+        printing.as_json(saved._asdict())
+        return 0
+    state = "is in force" if saved.is_new else "was in force already"
+    counts = f"{saved.services} services, {saved.calls} calls, {saved.instances} instances, {saved.hosts} hosts"
+    printing.console().print(f"Topology {saved.version} {state}: {counts}.")
+    return 0
+
+
+def _report(what: str, done: importing.Imported, *, as_json: bool, next_step: str) -> int:
+    code = 1 if done.rejected else 0
+    if as_json:
+        problems = [{"line": one.line, "reason": one.reason} for one in done.rejected]
+        where = str(done.rejected_file) if done.rejected_file else None
+        printing.as_json({"stored": done.stored, "known": done.known, "rejected": problems, "rejected_file": where})
+        return code
+    out = printing.console()
+    known = f", {done.known} were here before" if done.known else ""
+    out.print(f"Imported {done.stored} {what}{known}.")
+    if done.rejected:
+        shown = [(str(one.line), printing.plain(one.reason, 200)) for one in done.rejected[:10]]
+        out.print(printing.table(["line", "reason"], shown, title=f"{len(done.rejected)} rows were not taken"))
+        out.print(f"All of them, with line and reason: {done.rejected_file}", soft_wrap=True)
+    if done.stored:
+        out.print(f"Next: {next_step}")
+    return code
+
+
+@cli.command
+def correlate(*, home: Home = None, as_json: Json = False) -> int:
+    """Fold alerts that wait into incidents and show them."""
+    return _run(_correlate(home, as_json=as_json))
+
+
+async def _correlate(home: Path | None, *, as_json: bool) -> int:
+    from opspilot_mcp.commands import storm
+
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        return await storm.correlate(app, as_json=as_json)
+
+
+@exports.default
+def export(
+    what: Annotated[Literal["tickets", "alerts", "incidents"], Parameter(help="What to write.")],
+    file: Path,
+    /,
+    *,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Write all tickets, alerts or incidents to FILE: .jsonl or .csv, with .gz packed."""
+    return _run(_export(what, file, home, as_json=as_json))
+
+
+async def _export(what: str, file: Path, home: Path | None, *, as_json: bool) -> int:
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        with printing.count_progress(None, f"export {what}", quiet=as_json) as progress:
+            count = await exporting.export(app, what, file, progress=progress)
+    if as_json:
+        printing.as_json({"written": count, "file": str(file)})
+    else:
+        printing.console().print(f"Wrote {count} {what} to {file}.", soft_wrap=True)
+    return 0
+
+
+@cli.command
+def doctor(*, home: Home = None, as_json: Json = False) -> int:
+    """Check home, modes, database, policy, engine and gate, and say what to do about each problem."""
+    from opspilot_mcp.commands import doctor as room
+
+    return _run(room.doctor(home, as_json=as_json))

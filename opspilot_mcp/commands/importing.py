@@ -1,0 +1,263 @@
+"""`import tickets | alerts | topology`: keeps the good rows, names each bad one, and may be repeated at will."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+from sqlalchemy import Connection
+
+from opspilot_mcp.aiops import alerts, formats, topologies
+from opspilot_mcp.aiops.alerts import Alert
+from opspilot_mcp.app import App
+from opspilot_mcp.clock import parse_ms
+from opspilot_mcp.commands import rows
+from opspilot_mcp.commands.rows import Row
+from opspilot_mcp.desk import tickets
+from opspilot_mcp.desk.tickets import NewTicket
+from opspilot_mcp.errors import InvalidInput, OpsPilotError, quoted
+from opspilot_mcp.policy import Policy
+from opspilot_mcp.store.files import write_private
+
+T = TypeVar("T")
+
+_BATCH = 200
+_MAX_TOPOLOGY = 50_000_000
+_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
+
+# What other systems call our fields; --map adds to it and wins.
+_TICKET_NAMES = {
+    "id": "external_id",
+    "ticket_id": "external_id",
+    "key": "external_id",
+    "title": "subject",
+    "summary": "subject",
+    "description": "body",
+    "text": "body",
+    "message": "body",
+    "email": "requester_email",
+    "from": "requester_email",
+    "requester": "requester_email",
+    "name": "requester_name",
+    "created": "created_at",
+    "labels": "tags",
+}
+_TICKET_FIELDS = ("external_id", "subject", "body", "requester_email", "requester_name", "created_at", "tags")
+
+
+class Problem(NamedTuple):
+    """A row that was not taken."""
+
+    line: int
+    reason: str
+    raw: str
+
+
+class Imported(NamedTuple):
+    """What an import did. `known` rows had been imported before."""
+
+    stored: int
+    known: int
+    rejected: list[Problem]
+    rejected_file: Path | None
+
+
+Progress = Callable[[int], None]  # bytes of the file read so far
+
+
+def _no_progress(_: int) -> None:
+    return None
+
+
+async def import_tickets(
+    app: App,
+    path: Path,
+    *,
+    mapping: dict[str, str],
+    source: str = "import",
+    strict: bool = False,
+    progress: Progress = _no_progress,
+) -> Imported:
+    """Import support tickets as an operator: their requesters count as verified."""
+
+    def parse(row: dict[str, Any]) -> list[NewTicket]:
+        new = ticket_of(row, mapping)
+        tickets.check(new, now=app.now())
+        return [new]
+
+    def store(conn: Connection, batch: Sequence[NewTicket]) -> tuple[int, int]:
+        return _store_tickets(conn, batch, actor=app.principal, source=source, policy=app.policy, now=app.now())
+
+    return await _import(app, path, parse, store, strict=strict, progress=progress)
+
+
+def _store_tickets(
+    conn: Connection, batch: Sequence[NewTicket], *, actor: str, source: str, policy: Policy, now: int
+) -> tuple[int, int]:
+    return tickets.receive_many(conn, batch, actor=actor, source=source, policy=policy, now=now)
+
+
+def ticket_of(row: dict[str, Any], mapping: dict[str, str]) -> NewTicket:
+    """Return the ticket in a row; fields we do not keep are left out. Raises InvalidInput naming the field."""
+    named = _named(row, mapping)
+    texts = {name: _text(named.get(name), name) for name in _TICKET_FIELDS if name not in ("created_at", "tags")}
+    created = named.get("created_at")
+    return NewTicket(
+        subject=texts["subject"] or "",
+        body=texts["body"] or "",
+        requester_email=texts["requester_email"],
+        requester_name=texts["requester_name"],
+        external_id=texts["external_id"],
+        created_ms=None if created in (None, "") else parse_ms(created),
+        tags=_tags(named.get("tags")),
+    )
+
+
+def _named(row: dict[str, Any], mapping: dict[str, str]) -> dict[str, Any]:
+    """Return the row under our names. A name of ours in the row beats a customary one, --map beats both."""
+    wrong = sorted(set(mapping.values()) - set(_TICKET_FIELDS))
+    if wrong:
+        raise InvalidInput(f"--map names {quoted(wrong[0])}, not a field. Known: {', '.join(_TICKET_FIELDS)}.")
+    named: dict[str, Any] = {}
+    for theirs, value in row.items():
+        ours = _TICKET_NAMES.get(theirs.lower())
+        if ours and ours not in row:
+            named.setdefault(ours, value)
+    named |= {name: value for name, value in row.items() if name in _TICKET_FIELDS}
+    return named | {ours: row[theirs] for theirs, ours in mapping.items() if theirs in row}
+
+
+def _text(value: Any, name: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise InvalidInput(f"{name} is not text. Map another column to it with --map theirs={name}.")
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if value in (None, ""):
+        return ()
+    if isinstance(value, str):
+        return tuple(part for part in value.replace(",", ";").split(";") if part.strip())
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    raise InvalidInput('tags is not a list of words. Write ["a", "b"], or a;b in a CSV.')
+
+
+async def import_alerts(
+    app: App,
+    path: Path,
+    *,
+    mapping: dict[str, str],
+    source: str | None = None,
+    strict: bool = False,
+    progress: Progress = _no_progress,
+) -> Imported:
+    """Import alerts in any format `aiops/formats` knows; each row may hold one or many."""
+
+    def parse(row: dict[str, Any]) -> list[Alert]:
+        ours_to_theirs = {ours: theirs for theirs, ours in mapping.items()}
+        return formats.parse(row, source=source, now_ms=app.now(), mapping=ours_to_theirs or None)
+
+    def store(conn: Connection, batch: Sequence[Alert]) -> tuple[int, int]:
+        done = alerts.receive(conn, batch, actor=app.principal, now=app.now())
+        return done.stored, done.repeated
+
+    return await _import(app, path, parse, store, strict=strict, progress=progress)
+
+
+async def _import(
+    app: App,
+    path: Path,
+    parse: Callable[[dict[str, Any]], list[T]],
+    store: Callable[[Connection, Sequence[T]], tuple[int, int]],
+    *,
+    strict: bool,
+    progress: Progress,
+) -> Imported:
+    """Store the good rows in batches; with `strict`, all rows in one transaction or none."""
+    rejected: list[Problem] = []
+    stored = known = 0
+    batch: list[T] = []
+    for row in rows.read(path):
+        progress(row.at)
+        good = _try(row, parse, rejected)
+        batch += good
+        if len(batch) >= _BATCH and not strict:
+            new, old = await app.write(store, batch)
+            stored, known, batch = stored + new, known + old, []
+    if strict and rejected:
+        return Imported(0, 0, rejected, _keep_rejected(path, rejected))
+    if batch:
+        new, old = await app.write(store, batch)
+        stored, known = stored + new, known + old
+    if not stored and not known and not rejected:
+        raise InvalidInput(f"{path.name} holds no rows. Give a file with at least one.")
+    return Imported(stored, known, rejected, _keep_rejected(path, rejected) if rejected else None)
+
+
+def _try(row: Row, parse: Callable[[dict[str, Any]], list[T]], rejected: list[Problem]) -> list[T]:
+    if row.data is None:
+        rejected.append(Problem(row.line, row.problem or "The row cannot be read.", row.raw))
+        return []
+    try:
+        return parse(row.data)
+    except OpsPilotError as error:
+        rejected.append(Problem(row.line, str(error), row.raw))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # A shape no reader foresaw must not end the import of the other rows.
+        rejected.append(Problem(row.line, f"The row cannot be read ({type(error).__name__}).", row.raw))
+    return []
+
+
+def _keep_rejected(path: Path, rejected: Sequence[Problem]) -> Path:
+    """Write the bad rows beside the file, each with its line and reason, so that nothing is lost. Returns where."""
+    target = path.with_name(f"{path.name}.rejected.jsonl")
+    body = "".join(json.dumps(problem._asdict()) + "\n" for problem in rejected)
+    try:
+        return write_private(target, body.encode())
+    except OSError:
+        # Beside the file is not always writable; the working folder is the next best place to look.
+        return write_private(Path.cwd() / target.name, body.encode())
+
+
+async def import_topology(app: App, path: Path) -> topologies.Saved:
+    """Import a topology in JSON or YAML and put it in force."""
+    return await app.write(topologies.save, topology_of(path), actor=app.principal, now=app.now())
+
+
+def topology_of(path: Path) -> object:
+    """Return the decoded topology file. Raises InvalidInput when it is neither JSON nor YAML."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"Cannot read {path.name}: {error.strerror}. Check the path.") from None
+    if len(raw) > _MAX_TOPOLOGY:
+        raise InvalidInput(f"{path.name} has over {_MAX_TOPOLOGY // 10**6} MB. Leave out what no alert names.")
+    try:
+        text = raw.decode("utf-8-sig")
+        if path.suffix.lower() in (".yaml", ".yml"):
+            return _no_aliases(text)
+        return json.loads(text)
+    except (ValueError, RecursionError, yaml.YAMLError):
+        raise InvalidInput(f"{path.name} is neither JSON nor YAML. Name it .json or .yaml and check it.") from None
+
+
+def _no_aliases(text: str) -> object:
+    """Return YAML without aliases: nested aliases unfold a kilobyte into gigabytes."""
+    if any(isinstance(token, yaml.AliasToken) for token in _tokens(text)):
+        raise yaml.YAMLError("aliases are refused")
+    return yaml.safe_load(text)
+
+
+def _tokens(text: str) -> Iterator[yaml.Token]:
+    return iter(yaml.scan(text, Loader=yaml.SafeLoader))
+
+
+def check_source(source: str) -> None:
+    """Refuse a source name that is not a short handle, or one that agents' tickets carry."""
+    if not _SOURCE.fullmatch(source) or source == "agent":
+        raise InvalidInput(f"{quoted(source)} is not a source name. Use up to 40 letters, digits, - and _.")

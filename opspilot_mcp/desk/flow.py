@@ -1,0 +1,209 @@
+"""The ticket's whole walk: read -> decide -> route -> draft -> propose. And what the clock makes due on the way."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from sqlalchemy import Connection, insert, select, update
+
+from opspilot_mcp.clock import MINUTE_MS
+from opspilot_mcp.desk import moves, paging, replies, routing, tickets, triage
+from opspilot_mcp.desk.tickets import Ticket
+from opspilot_mcp.desk.triage import Reading, Triaged
+from opspilot_mcp.engines import Brief, Draft, Letter, templates
+from opspilot_mcp.engines.templates import Macro
+from opspilot_mcp.errors import NotAllowed
+from opspilot_mcp.policy import Policy
+from opspilot_mcp.store import audit, ids
+from opspilot_mcp.store.db import Db
+from opspilot_mcp.store.ledger import AiCall, record
+from opspilot_mcp.store.schema import proposals as proposal_rows
+from opspilot_mcp.store.schema import replies as reply_rows
+from opspilot_mcp.store.schema import sweeps
+from opspilot_mcp.store.schema import tickets as ticket_rows
+
+SWEEP_EVERY_MS = MINUTE_MS
+CLOCK = "clock"  # the actor of what nobody did but the time
+_BATCH = 100
+_SWEEP_LIMIT = 200
+
+
+class Desk(Protocol):
+    """What the walk needs of its caller: the App, or a test's few lines."""
+
+    db: Db
+    policy: Policy
+    principal: str
+
+    def now(self) -> int: ...
+
+
+async def triage_batch(desk: Desk, ticket_ids: Sequence[str]) -> AsyncIterator[list[Triaged]]:
+    """Read, decide and route tickets, up to 100 a transaction; yields each batch when it is stored."""
+    for start in range(0, len(ticket_ids), _BATCH):
+        batch = ticket_ids[start : start + _BATCH]
+        found = await desk.db.read(_get_all, batch)
+        readings = [(ticket.id, *_timed(ticket, desk.policy)) for ticket in found]
+        yield await desk.db.write(_apply_all, readings, policy=desk.policy, actor=desk.principal, now=desk.now())
+
+
+def _get_all(conn: Connection, ticket_ids: Sequence[str]) -> list[Ticket]:
+    return [tickets.get(conn, ticket_id) for ticket_id in ticket_ids]
+
+
+def _timed(ticket: Ticket, policy: Policy) -> tuple[Reading, float]:
+    started = time.perf_counter()
+    reading = triage.read(ticket.subject, ticket.body, policy)
+    return reading, (time.perf_counter() - started) * 1000
+
+
+def _apply_all(
+    conn: Connection, readings: list[tuple[str, Reading, float]], *, policy: Policy, actor: str, now: int
+) -> list[Triaged]:
+    return [
+        triage.apply(conn, ticket_id, reading, latency_ms=latency_ms, policy=policy, actor=actor, now=now)
+        for ticket_id, reading, latency_ms in readings
+    ]
+
+
+async def draft(desk: Desk, ticket_id: str, body: str | None, *, macros: Sequence[Macro]) -> Draft:
+    """Write a draft on a ticket: the caller's own `body`, or the macro that fits, scoped to the ticket's SLA."""
+    ticket = await desk.db.read(tickets.get, ticket_id)
+    started = time.perf_counter()
+    made = Draft(body=body, engine="agent") if body is not None else _from_macro(ticket, macros, desk.policy)
+    took = (time.perf_counter() - started) * 1000
+    await desk.db.write(_keep_draft, ticket, made, latency_ms=took, actor=desk.principal, now=desk.now())
+    return made
+
+
+def _from_macro(ticket: Ticket, macros: Sequence[Macro], policy: Policy) -> Draft:
+    priority = ticket.priority or "P3"
+    promise = policy.sla[priority]
+    letter = Letter(
+        ticket=ticket.id, subject=ticket.subject, body=ticket.body, requester_name=ticket.requester_name or ""
+    )
+    brief = Brief(
+        category=ticket.category,
+        priority=priority,
+        first_response_minutes=promise.first_response_minutes,
+        resolution_minutes=promise.resolution_minutes,
+    )
+    return templates.fill(macros, letter, brief)
+
+
+def _keep_draft(conn: Connection, ticket: Ticket, made: Draft, *, latency_ms: float, actor: str, now: int) -> None:
+    replies.save_draft(conn, ticket.id, made.body, engine=made.engine, actor=actor, now=now)
+    if made.engine != "agent":  # what the agent wrote itself cost this desk nothing, and is no call of ours
+        call = AiCall(
+            at_ms=now,
+            operation="draft",
+            subject=ticket.id,
+            engine=templates.ENGINE,
+            model=made.engine,
+            latency_ms=round(latency_ms, 3),
+        )
+        record(conn, call)
+
+
+# -- what the clock makes due -----------------------------------------------------------------------------------------
+
+
+def sweep(conn: Connection, *, policy: Policy, now: int) -> bool:
+    """Do what has fallen due, at most once a minute over all processes; True when this call did it.
+
+    Takes delivered answers into their threads, and lets each breached ticket climb one tier.
+    """
+    if not _my_turn(conn, now=now):
+        return False
+    absorb_sent(conn, now=now)
+    climb_breached(conn, policy=policy, now=now)
+    return True
+
+
+def _my_turn(conn: Connection, *, now: int) -> bool:
+    moved = conn.execute(
+        update(sweeps).where(sweeps.c.name == "desk", sweeps.c.ran_ms <= now - SWEEP_EVERY_MS).values(ran_ms=now)
+    ).rowcount
+    if moved == 1:
+        return True
+    if conn.execute(select(sweeps.c.name).where(sweeps.c.name == "desk")).first() is not None:
+        return False
+    conn.execute(insert(sweeps).values(name="desk", ran_ms=now))
+    return True
+
+
+def absorb_sent(conn: Connection, *, now: int) -> int:
+    """Take answers the gate reports as sent into their tickets: thread, first response, waiting on the customer."""
+    rows = conn.execute(
+        select(proposal_rows)
+        .where(
+            proposal_rows.c.outcome == "sent", proposal_rows.c.absorbed_ms.is_(None), proposal_rows.c.kind == "reply"
+        )
+        .limit(_SWEEP_LIMIT)
+    ).all()
+    for row in rows:
+        conn.execute(update(proposal_rows).where(proposal_rows.c.id == row.id).values(absorbed_ms=now))
+        sent_ms = row.outcome_ms or now
+        ticket = tickets.get(conn, row.subject)
+        body = row.sent_body or row.body
+        conn.execute(
+            insert(reply_rows).values(
+                ticket_id=ticket.number, direction="out", body=body, at_ms=sent_ms, proposal_id=row.id
+            )
+        )
+        values: dict[str, object] = {"responded_ms": ticket.responded_ms or sent_ms}
+        if ticket.status in ("open", "in_review", "human_review", "escalated"):
+            values |= moves.status_values(ticket, "pending", now=sent_ms)
+        tickets.change(conn, ticket, values, now=now)
+        audit.record(conn, CLOCK, "ticket.answered", ticket.id, now=now, detail={"proposal": ids.shown("PR", row.id)})
+    return len(rows)
+
+
+def climb_breached(conn: Connection, *, policy: Policy, now: int) -> int:
+    """Let every triaged ticket whose next promise has passed climb one tier, once a promise. Returns how many did.
+
+    At L3, where no tier is left, a page is proposed to the on-call channel: a person must sign it.
+    """
+    rows = (
+        conn.execute(
+            select(ticket_rows.c.id)
+            .where(
+                ticket_rows.c.queue_key <= now,
+                ticket_rows.c.triaged_ms.is_not(None),
+                ~ticket_rows.c.breached.contains("resolution"),
+                (ticket_rows.c.responded_ms.is_not(None)) | (ticket_rows.c.breached == ""),
+            )
+            .order_by(ticket_rows.c.queue_key)
+            .limit(_SWEEP_LIMIT)
+        )
+        .scalars()
+        .all()
+    )
+    for number in rows:
+        ticket = tickets.get(conn, ids.shown("T", number))
+        at_top = routing.next_tier(ticket.tier) is None
+        climbed = routing.climb(conn, ticket, actor=CLOCK, why="breach", now=now, breached=ticket.next_target)
+        if at_top and climbed is not None:
+            _page_breach(conn, climbed, policy=policy, now=now)
+    return len(rows)
+
+
+def _page_breach(conn: Connection, ticket: Ticket, *, policy: Policy, now: int) -> None:
+    if paging.CHANNEL not in policy.channels:
+        return
+    target = ticket.next_target
+    told = f"It missed its {target.replace('_', ' ')} target and no tier is left above it."
+    try:
+        paging.propose(
+            conn,
+            ticket,
+            told,
+            channel=paging.CHANNEL,
+            actor=CLOCK,
+            policy=policy,
+            now=now,
+            idempotency_key=f"breach:{ticket.id}:{target}",
+        )
+    except NotAllowed:
+        # The hour's proposals are used up: the timeline holds the breach, and people already have a full inbox.
+        audit.record(conn, CLOCK, "page.not_proposed", ticket.id, now=now, detail={"why": "proposals_per_hour"})

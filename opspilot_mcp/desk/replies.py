@@ -1,0 +1,103 @@
+"""The answer to a ticket: a draft scoped to its SLA, then a proposal a person must sign."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, insert
+
+from opspilot_mcp import proposals, text
+from opspilot_mcp.desk import moves, tickets
+from opspilot_mcp.desk.tickets import Ticket
+from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput
+from opspilot_mcp.policy import Policy
+from opspilot_mcp.proposals import NewProposal, Proposal
+from opspilot_mcp.store import audit
+from opspilot_mcp.store.schema import drafts
+
+CHANNEL = "replies"
+MAX_DRAFT = proposals.MAX_BODY
+
+
+class Proposed(NamedTuple):
+    """A proposal, whether this call made it, and the ticket it answers."""
+
+    proposal: Proposal
+    is_new: bool
+    ticket: Ticket
+
+
+def save_draft(conn: Connection, ticket_id: str, body: str, *, engine: str, actor: str, now: int) -> Ticket:
+    """Store a draft on the ticket; nobody outside sees it. Raises InvalidInput when it is empty or too long."""
+    ticket = tickets.get(conn, ticket_id)
+    said = text.clean(body).strip()
+    if not 1 <= len(said) <= MAX_DRAFT:
+        raise InvalidInput(f"A draft has 1 to {MAX_DRAFT} characters, this one {len(said)}. Change its length.")
+    conn.execute(insert(drafts).values(ticket_id=ticket.number, body=said, engine=engine, at_ms=now))
+    audit.record(conn, actor, "ticket.drafted", ticket.id, now=now, detail={"engine": engine})
+    return ticket
+
+
+def propose(
+    conn: Connection,
+    ticket_id: str,
+    body: str | None,
+    *,
+    expected_version: int | None,
+    actor: str,
+    policy: Policy,
+    now: int,
+    idempotency_key: str | None = None,
+) -> Proposed:
+    """Propose `body`, or the ticket's newest draft, as the answer to its requester: never to anybody else.
+
+    Raises IllegalMove for a closed ticket or one without a requester, InvalidInput without a text, Conflict when the
+    ticket is no longer at `expected_version`.
+    """
+    ticket = tickets.get(conn, ticket_id)
+    said = _body(conn, ticket, body)
+    if ticket.requester_id is None:
+        raise IllegalMove(f"{ticket.id} has no requester to answer. Import it with one, or answer outside this desk.")
+    if ticket.status == "closed":
+        raise IllegalMove(f"{ticket.id} is closed. Answer the ticket it was merged into, or open a new one.")
+    new = NewProposal(
+        kind="reply",
+        subject=ticket.id,
+        subject_version=ticket.version,
+        requester_id=ticket.requester_id,
+        channel=CHANNEL,
+        title=_title(ticket),
+        body=said,
+    )
+    made, is_new = proposals.propose(
+        conn,
+        new,
+        principal=actor,
+        now=now,
+        per_hour=policy.limits.proposals_per_hour,
+        idempotency_key=idempotency_key,
+    )
+    # After the key: a repeat of a call that did commit finds a newer version, and must still get its answer.
+    if is_new and expected_version is not None and expected_version != ticket.version:
+        raise Conflict(f"{ticket.id} is at version {ticket.version}, not {expected_version}. Read it again.")
+    return Proposed(made, is_new, _in_review(conn, ticket, is_new=is_new, now=now))
+
+
+def _body(conn: Connection, ticket: Ticket, given: str | None) -> str:
+    if given is not None:
+        return text.clean(given).strip()
+    draft = tickets.latest_draft(conn, ticket.number)
+    if draft is None:
+        raise InvalidInput(f"{ticket.id} has no draft. Call draft_reply first, or give the body.")
+    return draft.body
+
+
+def _title(ticket: Ticket) -> str:
+    """Return the answer's subject line. The ticket id lets a mail program and the desk thread it."""
+    return text.cap(f"Re: {ticket.subject} [{ticket.id}]", proposals.MAX_TITLE)[0]
+
+
+def _in_review(conn: Connection, ticket: Ticket, *, is_new: bool, now: int) -> Ticket:
+    """Show in the queue that a person is asked. A ticket that already waits for a person keeps its status."""
+    if not is_new or ticket.status not in ("open", "pending"):
+        return ticket
+    tickets.change(conn, ticket, moves.status_values(ticket, "in_review", now=now), now=now)
+    return tickets.get(conn, ticket.id)

@@ -1,0 +1,167 @@
+"""The desk's policy file: categories, SLA, routing, the triage gate, channel aliases, limits.
+
+`policy.toml` is read once at start. An unknown or wrong key stops the process with its name and line.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from opspilot_mcp.errors import BadSetting
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+PriorityName = Literal["P1", "P2", "P3", "P4"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeskPart(_Part):
+    """Who this desk is and what its tickets can be about."""
+
+    name: str = Field(default="Support", min_length=1, max_length=80)
+    timezone: str = "UTC"
+    categories: tuple[Name, ...] = ("billing", "technical", "account", "feature_request", "other")
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            raise ValueError("is not an IANA time zone such as Europe/Berlin") from None
+        return value
+
+    @field_validator("categories")
+    @classmethod
+    def _are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not 2 <= len(value) <= 100 or len(set(value)) != len(value):
+            raise ValueError("must be 2 to 100 different names")
+        return value
+
+
+class Promise(_Part):
+    """Minutes to the first response and to the resolution."""
+
+    first_response_minutes: int = Field(ge=1, le=525_600)
+    resolution_minutes: int = Field(ge=1, le=525_600)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Promise":
+        if self.resolution_minutes < self.first_response_minutes:
+            raise ValueError("resolution_minutes must not be less than first_response_minutes")
+        return self
+
+
+def _default_sla() -> dict[PriorityName, Promise]:
+    minutes: dict[PriorityName, tuple[int, int]] = {
+        "P1": (60, 240),
+        "P2": (240, 1440),
+        "P3": (1440, 4320),
+        "P4": (4320, 10_080),
+    }
+    return {
+        name: Promise(first_response_minutes=first, resolution_minutes=last) for name, (first, last) in minutes.items()
+    }
+
+
+SlaPolicy = Mapping[PriorityName, Promise]
+
+
+class RoutingPart(_Part):
+    """Where a ticket starts: the tier by priority, the owning queue by category."""
+
+    tiers: dict[PriorityName, Literal["L1", "L2", "L3"]] = {"P1": "L3", "P2": "L2", "P3": "L1", "P4": "L1"}
+    owners: dict[str, Name] = {}
+
+
+class GatePart(_Part):
+    """When a ticket may be routed without a person."""
+
+    cold_start: Literal["rules", "human"] = "rules"
+    threshold: float = Field(default=0.7, gt=0, le=1)
+    alpha: float = Field(default=0.10, gt=0, lt=1)
+    delta: float = Field(default=0.10, gt=0, lt=1)
+    audit_rate: float = Field(default=0.10, ge=0, le=1)
+
+
+class LimitsPart(_Part):
+    """How much may be asked of people in an hour."""
+
+    proposals_per_hour: int = Field(default=60, ge=1, le=100_000)
+
+
+class Policy(_Part):
+    """Everything the operator decides. The defaults are a working desk."""
+
+    desk: DeskPart = DeskPart()
+    sla: dict[PriorityName, Promise] = Field(default_factory=_default_sla)
+    routing: RoutingPart = RoutingPart()
+    gate: GatePart = GatePart()
+    channels: dict[Name, Literal["file", "smtp", "slack", "webhook"]] = {"replies": "file", "oncall": "file"}
+    limits: LimitsPart = LimitsPart()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Policy":
+        for table, wanted in (("sla", self.sla), ("routing.tiers", self.routing.tiers)):
+            missing = [name for name in ("P1", "P2", "P3", "P4") if name not in wanted]
+            if missing:
+                raise ValueError(f"[{table}] lacks {', '.join(missing)}")
+        unknown = sorted(set(self.routing.owners) - set(self.desk.categories))
+        if unknown:
+            raise ValueError(f"[routing.owners] names {', '.join(unknown)}, which [desk] categories does not")
+        if "replies" not in self.channels:
+            raise ValueError("[channels] lacks replies, the alias that answers go through")
+        return self
+
+    def owner(self, category: str | None) -> str | None:
+        """Return the queue that owns a category; None when nobody was named."""
+        return self.routing.owners.get(category) if category else None
+
+
+def load(path: Path) -> Policy:
+    """Return the policy in `path`, or the defaults where there is no file. Raises BadSetting with key and line."""
+    if not path.exists():
+        return Policy()
+    try:
+        raw = path.read_text(encoding="utf-8")
+        return Policy.model_validate(tomllib.loads(raw))
+    except UnicodeDecodeError:
+        raise BadSetting(f"{path.name} is not UTF-8 text. Save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"{path.name} is not TOML: {error}. Correct that line.") from None
+    except ValidationError as error:
+        raise BadSetting(_explain(path.name, raw, error)) from None
+    except OSError as error:
+        raise BadSetting(f"Cannot read {path}: {error.strerror}. Check its owner and mode.") from error
+
+
+def _explain(name: str, raw: str, error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    keys = [str(key) for key in first["loc"] if not str(key).startswith("[")]
+    where = f"{name} line {line}" if (line := _line_of(raw, keys)) else name
+    says = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    return f"{where}: {'.'.join(keys) or 'the file'} {says}. Correct or remove it."
+
+
+def _line_of(raw: str, keys: list[str]) -> int | None:
+    """Return the line that sets the last of `keys`, inside its table where that can be told."""
+    if not keys:
+        return None
+    table, lines = ".".join(keys[:-1]), raw.splitlines()
+    inside = not table
+    for at, line in enumerate(lines, 1):
+        bare = line.strip()
+        if bare.startswith("["):
+            header = bare.split("]")[0].strip("[ ")
+            if header == ".".join(keys):
+                return at
+            inside = header == table
+        elif inside and bare.split("=")[0].strip().strip("\"'") == keys[-1]:
+            return at
+    return None

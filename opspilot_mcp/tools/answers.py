@@ -1,0 +1,390 @@
+"""What a model sees of each record: small, nulls left out, strangers' text in `untrusted_*` fields."""
+
+from collections.abc import Sequence
+
+from opspilot_mcp.aiops.incidents import Incident
+from opspilot_mcp.clock import human_span, iso, iso_or_none
+from opspilot_mcp.desk.tickets import COUNT_UP_TO, Message, Page, Ticket
+from opspilot_mcp.proposals import GateState, Proposal
+from opspilot_mcp.store import ids
+from opspilot_mcp.tools import untrusted
+from opspilot_mcp.tools.protocol import Answer
+
+# -- tickets -----------------------------------------------------------------------------------------------------------
+
+
+class TicketRow(Answer):
+    """One line of the queue."""
+
+    id: str
+    untrusted_subject: str | None
+    status: str
+    priority: str | None
+    category: str | None
+    tier: str | None
+    assignee: str | None
+    next_target: str | None
+    time_left: str | None  # "-2 h 05 min" when late
+    paused: bool | None
+
+
+class QueueAnswer(Answer):
+    tickets: list[TicketRow]
+    matching: str  # "37" or "over 1000"
+    next_cursor: str | None
+    left_out: str | None
+
+
+class SearchAnswer(Answer):
+    tickets: list[TicketRow]
+    found: int
+
+
+class Said(Answer):
+    """One message of a thread. `kind` is in, out, note or draft."""
+
+    kind: str
+    at: str
+    author: str | None
+    untrusted_text: str | None
+
+
+class TicketAnswer(Answer):
+    """One ticket in full."""
+
+    id: str
+    version: int
+    status: str
+    priority: str | None
+    category: str | None
+    sentiment: str | None
+    confidence: float | None
+    certified: bool | None
+    escalate: bool
+    tier: str | None
+    queue: str | None
+    assignee: str | None
+    created: str
+    first_response_due: str
+    resolution_due: str
+    next_target: str | None
+    time_left: str | None
+    paused: bool | None
+    breached: str | None
+    responded: str | None
+    resolved: str | None
+    merged_into: str | None
+    requester_verified: bool
+    untrusted_requester: str | None
+    untrusted_subject: str | None
+    untrusted_body: str | None
+    untrusted_tags: list[str] | None
+    untrusted_external_id: str | None
+    untrusted_why: list[str] | None
+    thread: list[Said] | None
+    thread_left_out: int | None
+    similar: list[TicketRow] | None
+    incidents: list[str] | None
+    approvals: "list[ApprovalRow] | None"
+
+
+class ChangeAnswer(Answer):
+    """What became of a change."""
+
+    result: str  # applied, unchanged, conflict
+    id: str
+    version: int
+    status: str
+    priority: str | None
+    category: str | None
+    tier: str | None
+    assignee: str | None
+    next: str | None
+
+
+class EscalateAnswer(Answer):
+    """What became of a climb."""
+
+    result: str  # applied, unchanged, conflict
+    id: str
+    version: int
+    status: str
+    tier: str | None
+    next: str | None
+
+
+class TriageRow(Answer):
+    """One triaged ticket."""
+
+    id: str
+    untrusted_subject: str | None
+    category: str | None
+    priority: str | None
+    sentiment: str | None
+    confidence: float | None
+    certified: bool
+    route: str  # L1, L2, L3 or human
+    status: str
+    escalate: bool
+    due: str
+    untrusted_tags: list[str] | None
+    untrusted_why: list[str] | None
+    was_triaged: bool | None
+
+
+class TriageAnswer(Answer):
+    triaged: list[TriageRow]
+    auto: int
+    human: int
+    still_untriaged: str
+    next: str | None
+
+
+class DraftAnswer(Answer):
+    id: str
+    engine: str
+    untrusted_draft: str
+    next: str
+
+
+# -- approvals ---------------------------------------------------------------------------------------------------------
+
+
+class ApprovalRow(Answer):
+    """One proposed message. `state` is what people's side says; it is sent only when it says sent."""
+
+    id: str
+    kind: str
+    subject: str
+    channel: str
+    state: str
+    detail: str | None
+    proposed: str
+    untrusted_title: str | None
+    untrusted_body: str | None
+
+
+class ApprovalsAnswer(Answer):
+    approvals: list[ApprovalRow]
+    gate: str
+    next_cursor: str | None
+
+
+class ProposalAnswer(Answer):
+    """What became of a request to send: it waits for a person."""
+
+    id: str
+    state: str
+    is_new: bool | None
+    detail: str | None
+    gate: str
+    next: str
+
+
+START_GATE = "opspilot-mcp gate run"
+
+
+def gate_line(gate: GateState, *, proposal_id: str | None = None) -> str:
+    """Say whether people's side runs and what a person must do: they must not wait for what nobody started."""
+    review = f"opspilot-mcp gate show {proposal_id}" if proposal_id else "opspilot-mcp gate pending"
+    if gate.killed:
+        return "A person threw the kill switch: nothing is sent until they lift it with `opspilot-mcp gate lift-kill`."
+    if gate.running:
+        return f"The gate runs. A person signs with `{review}` and then `opspilot-mcp gate approve`."
+    return f"The gate is NOT running: nothing can be sent. A person starts it with `{START_GATE}` and reads `{review}`."
+
+
+def approval_row(proposal: Proposal, *, with_body: bool = False) -> ApprovalRow:
+    return ApprovalRow(
+        id=proposal.id,
+        kind=proposal.kind,
+        subject=proposal.subject,
+        channel=proposal.channel,
+        state=proposal.state,
+        detail=untrusted.line(proposal.outcome_detail, 300),
+        proposed=iso(proposal.created_ms),
+        untrusted_title=untrusted.line(proposal.title),
+        untrusted_body=untrusted.block(proposal.body) if with_body else None,
+    )
+
+
+def proposal_answer(proposal: Proposal, gate: GateState, *, is_new: bool | None = None) -> ProposalAnswer:
+    return ProposalAnswer(
+        id=proposal.id,
+        state=proposal.state,
+        is_new=is_new,
+        detail=untrusted.line(proposal.outcome_detail, 300),
+        gate=gate_line(gate, proposal_id=proposal.id),
+        next=_next_for(proposal),
+    )
+
+
+def _next_for(proposal: Proposal) -> str:
+    says = {
+        "sent": "It was sent.",
+        "approved": "A person signed it; it leaves after the undo window. It is not sent yet.",
+        "sending": "It is leaving now. It is not sent yet.",
+        "uncertain": "Nobody knows whether it arrived. A person must look and decide; do not propose it again.",
+        "retry": "A try failed and will be repeated. It is not sent yet.",
+        "failed": "It could not be sent. A person must look at it.",
+        "rejected": "A person refused it. Read the reason before you propose another text.",
+        "withdrawn": "It was withdrawn and will not be sent.",
+        "expired": "Nobody signed in time. It will not be sent; propose it again if it still matters.",
+        "held": "It is on hold. Only a person can lift the hold.",
+    }
+    return says.get(proposal.state, "It waits: a person must sign it. It is not sent.")
+
+
+# -- from records ------------------------------------------------------------------------------------------------------
+
+
+def _sentences(why: Sequence[str]) -> list[str] | None:
+    """Return triage's reasons; they may quote the ticket."""
+    return [untrusted.line(sentence, 240) or "" for sentence in why] or None
+
+
+def ticket_row(ticket: Ticket, *, now: int) -> TicketRow:
+    return TicketRow(
+        id=ticket.id,
+        untrusted_subject=untrusted.line(ticket.subject, 80),
+        status=ticket.status,
+        priority=ticket.priority,
+        category=ticket.category,
+        tier=ticket.tier,
+        assignee=ticket.assignee,
+        next_target=ticket.next_target if ticket.next_due_ms is not None else None,
+        time_left=_left(ticket, now),
+        paused=True if ticket.paused_ms is not None else None,
+    )
+
+
+def _left(ticket: Ticket, now: int) -> str | None:
+    """Return the time to the next promise; it stands still while the desk waits on the customer."""
+    if ticket.next_due_ms is None:
+        return None
+    return human_span(ticket.next_due_ms - (ticket.paused_ms if ticket.paused_ms is not None else now))
+
+
+def queue_answer(page: Page, *, now: int) -> QueueAnswer:
+    rows = [ticket_row(ticket, now=now) for ticket in page.tickets]
+    matching = f"over {COUNT_UP_TO}" if page.matching is None else str(page.matching)
+    left_out = None
+    if page.next_cursor:
+        left_out = f"{len(rows)} of {matching} shown; pass next_cursor for the next page."
+    return QueueAnswer(tickets=rows, matching=matching, next_cursor=page.next_cursor, left_out=left_out)
+
+
+def said(message: Message, limit: int) -> Said:
+    return Said(
+        kind=message.kind,
+        at=iso(message.at_ms),
+        author=message.author or None,
+        untrusted_text=untrusted.block(message.body, limit),
+    )
+
+
+def ticket_answer(
+    ticket: Ticket,
+    *,
+    now: int,
+    body_limit: int,
+    why: Sequence[str] = (),
+    thread: Sequence[Message] = (),
+    thread_left_out: int = 0,
+    similar: Sequence[Ticket] = (),
+    incidents: Sequence[str] = (),
+    approvals: Sequence[Proposal] = (),
+) -> TicketAnswer:
+    """Return one ticket as a model sees it, with what stands around it."""
+    who = " ".join(part for part in (ticket.requester_name, f"<{ticket.requester_address}>") if part)
+    return TicketAnswer(
+        **ticket.model_dump(
+            include={
+                "version",
+                "status",
+                "priority",
+                "category",
+                "sentiment",
+                "confidence",
+                "certified",
+                "escalate",
+                "tier",
+                "queue",
+                "assignee",
+                "requester_verified",
+            }
+        ),
+        id=ticket.id,
+        created=iso(ticket.created_ms),
+        first_response_due=iso(ticket.first_response_due_ms),
+        resolution_due=iso(ticket.resolution_due_ms),
+        next_target=ticket.next_target if ticket.next_due_ms is not None else None,
+        time_left=_left(ticket, now),
+        paused=True if ticket.paused_ms is not None else None,
+        breached=ticket.breached or None,
+        responded=iso_or_none(ticket.responded_ms),
+        resolved=iso_or_none(ticket.resolved_ms),
+        merged_into=ids.shown("T", ticket.merged_into) if ticket.merged_into else None,
+        untrusted_requester=untrusted.line(who) if ticket.requester_address else None,
+        untrusted_subject=untrusted.line(ticket.subject),
+        untrusted_body=untrusted.block(ticket.body, body_limit),
+        untrusted_tags=list(ticket.tags) or None,
+        untrusted_external_id=untrusted.line(ticket.external_id),
+        untrusted_why=_sentences(why),
+        thread=[said(message, untrusted.THREAD_BODY) for message in thread] or None,
+        thread_left_out=thread_left_out or None,
+        similar=[ticket_row(one, now=now) for one in similar] or None,
+        incidents=list(incidents) or None,
+        approvals=[approval_row(one) for one in approvals] or None,
+    )
+
+
+def change_answer(result: str, ticket: Ticket, *, next_step: str | None = None) -> ChangeAnswer:
+    if result == "conflict":
+        next_step = f"Somebody changed {ticket.id} first. Read it with get_ticket and decide again."
+    return ChangeAnswer(
+        result=result,
+        id=ticket.id,
+        version=ticket.version,
+        status=ticket.status,
+        priority=ticket.priority,
+        category=ticket.category,
+        tier=ticket.tier,
+        assignee=ticket.assignee,
+        next=next_step,
+    )
+
+
+def escalate_answer(result: str, record: Ticket | Incident) -> EscalateAnswer:
+    next_step = None
+    if result == "conflict":
+        next_step = f"Somebody changed {record.id} first. Read it again and decide again."
+    elif record.tier == "L3":
+        next_step = "post_escalation_alert proposes a page a person must sign."
+    return EscalateAnswer(
+        result=result,
+        id=record.id,
+        version=record.version,
+        status=record.status if isinstance(record, Ticket) else record.state,
+        tier=record.tier,
+        next=next_step,
+    )
+
+
+def triage_row(ticket: Ticket, why: Sequence[str], *, was_triaged: bool) -> TriageRow:
+    return TriageRow(
+        id=ticket.id,
+        untrusted_subject=untrusted.line(ticket.subject, 80),
+        category=ticket.category,
+        priority=ticket.priority,
+        sentiment=ticket.sentiment,
+        confidence=ticket.confidence,
+        certified=bool(ticket.certified),
+        route="human" if ticket.status == "human_review" else (ticket.tier or "human"),
+        status=ticket.status,
+        escalate=ticket.escalate,
+        due=iso(ticket.next_due_ms or ticket.first_response_due_ms),
+        untrusted_tags=list(ticket.tags) or None,
+        untrusted_why=_sentences(why),
+        was_triaged=True if was_triaged else None,
+    )
