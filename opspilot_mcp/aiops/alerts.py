@@ -8,10 +8,11 @@ and flagged.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from opspilot_mcp.clock import DAY_MS, MAX_MS
@@ -83,16 +84,15 @@ _NAMES = ("cluster", "env", "service", "instance", "host", "alertname", "source"
 _CONDITION = ("cluster", "env", "service", "instance", "host", "alertname")
 _STORED = tuple(Alert.model_fields)
 _FIELDS = tuple(alerts.c["alert_id" if name == "id" else name] for name in _STORED)
+_OF_ROW = itemgetter(*(column.name for column in _FIELDS))
 
-_INSERT = Bulk(
-    insert(alerts),
-    *(*_NAMES, "alert_id", "fingerprint", "ts_ms", "arr_ms", "severity", "summary", "status", "labels", "flags"),
-)
+_INSERT = Bulk(insert(alerts), *(column.name for column in alerts.c if column.name != "id"))
 _KNOWN = select(alerts.c.alert_id, alerts.c.fingerprint, alerts.c.ts_ms, alerts.c.status).where(
     alerts.c.alert_id.in_(bindparam("ids", expanding=True))
 )
 _WAITING = select(*_FIELDS).where(alerts.c.correlated_ms.is_(None)).order_by(alerts.c.id).limit(bindparam("most"))
 _COUNT_WAITING = select(func.count()).select_from(alerts).where(alerts.c.correlated_ms.is_(None))
+_UNPLACED = {"correlated_ms": None, "incident_id": None, "suppressed": None, "reason": None, "also_explained_by": None}
 _PLACE = Bulk(
     update(alerts)
     .where(alerts.c.alert_id == bindparam("alert"))
@@ -123,13 +123,27 @@ def receive(conn: Connection, batch: Sequence[Alert], *, actor: str, now: int) -
     The same id on another alert is kept under an id of its own, flagged: monitors number alike. Keep a batch at
     BATCH alerts so that the transaction stays short.
     """
-    rows = [_row(alert, now) for alert in batch]
-    new = _new(conn, rows)
-    if new:
-        _INSERT.run(conn, new)
-        audit.record_batch(conn, actor, "alerts.received", "alerts", [row["alert_id"] for row in new], now=now)
-    flagged = sum(row["flags"] != "[]" for row in new)
-    return Received(stored=len(new), repeated=len(rows) - len(new), flagged=flagged)
+    rows = new_rows(conn, batch, now=now)
+    insert_rows(conn, rows, actor=actor, now=now)
+    return received(batch, rows)
+
+
+def new_rows(conn: Connection, batch: Sequence[Alert], *, now: int) -> list[dict[str, Any]]:
+    """Return the rows of a batch that are not stored yet, cleaned, capped and flagged, with nothing placed."""
+    return _new(conn, [_row(alert, now) for alert in batch])
+
+
+def insert_rows(conn: Connection, rows: Sequence[dict[str, Any]], *, actor: str, now: int) -> None:
+    """Store rows made by `new_rows`, placed or not."""
+    if rows:
+        _INSERT.run(conn, rows)
+        audit.record_batch(conn, actor, "alerts.received", "alerts", [row["alert_id"] for row in rows], now=now)
+
+
+def received(batch: Sequence[Alert], rows: Sequence[Mapping[str, Any]]) -> Received:
+    """Return what became of a batch of which `rows` were new."""
+    flagged = sum(row["flags"] != "[]" for row in rows)
+    return Received(stored=len(rows), repeated=len(batch) - len(rows), flagged=flagged)
 
 
 def _row(alert: Alert, now: int) -> dict[str, Any]:
@@ -148,6 +162,7 @@ def _row(alert: Alert, now: int) -> dict[str, Any]:
     row["fingerprint"] = _print(*(row[name] for name in _CONDITION))
     row["alert_id"] = _name(alert.id, "id", flags) or _own_id("alert", row)
     row["flags"] = json.dumps(sorted(set(flags))) if flags else "[]"
+    row.update(_UNPLACED)
     return row
 
 
@@ -241,10 +256,26 @@ def count_waiting(conn: Connection) -> int:
     return conn.execute(_COUNT_WAITING).scalar_one()
 
 
+def is_any_waiting(conn: Connection) -> bool:
+    """Whether correlation has something to do."""
+    return conn.execute(_WAITING, {"most": 1}).first() is not None
+
+
 def place(conn: Connection, placed: Sequence[Placed], *, now: int) -> None:
-    """Write where correlation put alerts; a later word about the same alert replaces the earlier."""
+    """Write where correlation put stored alerts; a later word about the same alert replaces the earlier."""
     names = (*Placed._fields, "now")
     _PLACE.run(conn, [dict(zip(names, (*entry, now), strict=True)) for entry in placed])
+
+
+def place_row(row: dict[str, Any], entry: Placed, *, now: int) -> None:
+    """Set where correlation put an alert in its row, before the row is stored."""
+    row.update(
+        correlated_ms=now,
+        incident_id=entry.incident,
+        suppressed=entry.why,
+        reason=entry.because,
+        also_explained_by=entry.also,
+    )
 
 
 def of_incident(conn: Connection, incident: int, *, limit: int, after: int = 0) -> list[tuple[int, Alert]]:
@@ -253,8 +284,13 @@ def of_incident(conn: Connection, incident: int, *, limit: int, after: int = 0) 
     return [(row[0], _stored(row[1:])) for row in conn.execute(query.order_by(alerts.c.id).limit(limit))]
 
 
+def from_row(row: Mapping[str, Any]) -> Alert:
+    """Return the record of a row made by `new_rows`: exactly what reading it back from the database gives."""
+    return _stored(_OF_ROW(row))
+
+
 def _stored(row: Sequence[Any]) -> Alert:
     values = dict(zip(_STORED, row, strict=True))
-    values["labels"] = json.loads(values["labels"]) if values["labels"] != "{}" else {}
-    values["flags"] = tuple(json.loads(values["flags"])) if values["flags"] != "[]" else ()
+    values["labels"] = from_json(values["labels"])
+    values["flags"] = () if values["flags"] == "[]" else tuple(from_json(values["flags"]))
     return Alert(**values)

@@ -6,10 +6,10 @@ somebody else has correlated since, and the kept engine is thrown away and rebui
 so one from a transaction that was rolled back never comes back.
 """
 
-import json
 import secrets
 from collections import OrderedDict
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from opspilot_mcp.aiops import topologies
@@ -51,7 +51,7 @@ def load(conn: Connection) -> Correlator:
     if kept is not None and kept.engine.topology is topology:
         return kept
     rows = conn.execute(_STATES).all()
-    engine = Engine.restore(topology, [json.loads(row.body) for row in rows])
+    engine = Engine.restore(topology, [from_json(row.body) for row in rows])
     return Correlator(engine, {row.key: row.incident_id for row in rows})
 
 
@@ -60,7 +60,7 @@ def save(conn: Connection, held: Correlator, *, now: int) -> None:
     added, changed, gone = [], [], []
     for key in held.engine.dirty():
         state, number = held.engine.state(key), held.numbers[key]
-        body = None if state is None else json.dumps(state, separators=(",", ":"))
+        body = None if state is None else to_json(state).decode()
         if body is None:
             gone.append(key)
         elif key in held.stored:

@@ -111,12 +111,30 @@ async def store(db: Db, read: Sequence[Alert], *, actor: str, now: int) -> Recei
     total = Received(stored=0, repeated=0, flagged=0)
     for start in range(0, len(read), alerts.BATCH):
         got = await db.write(alerts.receive, read[start : start + alerts.BATCH], actor=actor, now=now)
-        total = Received(
-            stored=total.stored + got.stored,
-            repeated=total.repeated + got.repeated,
-            flagged=total.flagged + got.flagged,
-        )
+        total = _sum(total, got)
     return total
+
+
+def _sum(one: Received, other: Received) -> Received:
+    return Received(
+        stored=one.stored + other.stored,
+        repeated=one.repeated + other.repeated,
+        flagged=one.flagged + other.flagged,
+    )
+
+
+async def take(
+    db: Db, read: Sequence[Alert], *, actor: str, now: int, books: Sequence[Runbook] = ()
+) -> tuple[Received, Correlated]:
+    """Store alerts and correlate each batch in the transaction that stores it: for doors that want both, and fast."""
+    total = Received(stored=0, repeated=0, flagged=0)
+    folds: list[Folded] = []
+    for start in range(0, len(read), alerts.BATCH):
+        batch = read[start : start + alerts.BATCH]
+        got, done = await db.write(folding.take, batch, actor=actor, now=now, books=books)
+        total = _sum(total, got)
+        folds.append(done)
+    return total, await _finish(db, folds, MOST, actor=actor, now=now, books=books)
 
 
 # -- correlation -------------------------------------------------------------------------------------------------------
@@ -124,7 +142,12 @@ async def store(db: Db, read: Sequence[Alert], *, actor: str, now: int) -> Recei
 
 async def correlate(db: Db, *, actor: str, now: int, limit: int = MOST, books: Sequence[Runbook] = ()) -> Correlated:
     """Fold what waits, at most `limit` alerts, in the order it was stored; then resolve what has long been quiet."""
-    folds: list[Folded] = []
+    return await _finish(db, [], limit, actor=actor, now=now, books=books)
+
+
+async def _finish(
+    db: Db, folds: list[Folded], limit: int, *, actor: str, now: int, books: Sequence[Runbook]
+) -> Correlated:
     left = limit
     while left > 0:
         done = await db.write(folding.fold, actor=actor, now=now, limit=min(left, folding.FOLD), books=books)
