@@ -18,6 +18,8 @@ def serve(*, home: Path | None = None, profile: Profile = "all", read_only: bool
     """Serve until the client closes its end; returns the exit code. Logs go to stderr."""
     os.umask(0o077)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    # The library prints rich tracebacks that quote what a caller sent; our own log says what an operator needs.
+    logging.getLogger("fastmcp").setLevel(logging.CRITICAL)
     code = 0
     try:
         configured = settings.load(home=home)

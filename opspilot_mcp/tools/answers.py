@@ -49,6 +49,20 @@ class Said(Answer):
     untrusted_text: str | None
 
 
+class Clock(Answer):
+    """A ticket's SLA clock."""
+
+    created: str
+    first_response_due: str
+    resolution_due: str
+    next_target: str | None
+    time_left: str | None  # "-2 h 05 min" when late
+    paused: bool | None
+    breached: str | None
+    responded: str | None
+    resolved: str | None
+
+
 class TicketAnswer(Answer):
     """One ticket in full."""
 
@@ -64,15 +78,7 @@ class TicketAnswer(Answer):
     tier: str | None
     queue: str | None
     assignee: str | None
-    created: str
-    first_response_due: str
-    resolution_due: str
-    next_target: str | None
-    time_left: str | None
-    paused: bool | None
-    breached: str | None
-    responded: str | None
-    resolved: str | None
+    clock: Clock
     merged_into: str | None
     requester_verified: bool
     untrusted_requester: str | None
@@ -315,15 +321,7 @@ def ticket_answer(
             }
         ),
         id=ticket.id,
-        created=iso(ticket.created_ms),
-        first_response_due=iso(ticket.first_response_due_ms),
-        resolution_due=iso(ticket.resolution_due_ms),
-        next_target=ticket.next_target if ticket.next_due_ms is not None else None,
-        time_left=_left(ticket, now),
-        paused=True if ticket.paused_ms is not None else None,
-        breached=ticket.breached or None,
-        responded=iso_or_none(ticket.responded_ms),
-        resolved=iso_or_none(ticket.resolved_ms),
+        clock=_clock(ticket, now),
         merged_into=ids.shown("T", ticket.merged_into) if ticket.merged_into else None,
         untrusted_requester=untrusted.line(who) if ticket.requester_address else None,
         untrusted_subject=untrusted.line(ticket.subject),
@@ -336,6 +334,20 @@ def ticket_answer(
         similar=[ticket_row(one, now=now) for one in similar] or None,
         incidents=list(incidents) or None,
         approvals=[approval_row(one) for one in approvals] or None,
+    )
+
+
+def _clock(ticket: Ticket, now: int) -> Clock:
+    return Clock(
+        created=iso(ticket.created_ms),
+        first_response_due=iso(ticket.first_response_due_ms),
+        resolution_due=iso(ticket.resolution_due_ms),
+        next_target=ticket.next_target if ticket.next_due_ms is not None else None,
+        time_left=_left(ticket, now),
+        paused=True if ticket.paused_ms is not None else None,
+        breached=ticket.breached or None,
+        responded=iso_or_none(ticket.responded_ms),
+        resolved=iso_or_none(ticket.resolved_ms),
     )
 
 
