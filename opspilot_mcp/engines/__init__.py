@@ -4,16 +4,14 @@ An engine never raises for what can go wrong with a model or a network. It answe
 that says what happened, so that the desk goes on with its local reading and the ledger still has the row.
 """
 
-from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Outcome = Literal["ok", "cached", "refused", "cut", "malformed", "timeout", "overloaded", "error", "over_budget"]
 Priority = Literal["P1", "P2", "P3", "P4"]
-Sentiment = Literal["angry", "negative", "neutral", "positive"]
+Sentiment = Literal["positive", "neutral", "negative", "urgent"]
 
-PRIORITIES: tuple[Priority, ...] = ("P1", "P2", "P3", "P4")
 MAX_TAGS = 5
 
 
@@ -38,14 +36,14 @@ class Letter(BaseModel):
 
 
 class Brief(BaseModel):
-    """What a draft has to keep to: the desk's own reading and the promised times, in our words."""
+    """What a draft has to keep to: the desk's own reading, and the minutes it promises from a ticket's arrival."""
 
     model_config = ConfigDict(frozen=True)
 
     category: str | None
     priority: Priority
-    first_response: str
-    resolution: str | None = None
+    first_response_minutes: int = Field(ge=1)
+    resolution_minutes: int | None = Field(default=None, ge=1)
 
 
 class Usage(BaseModel):
@@ -104,20 +102,36 @@ class DraftAnswer(BaseModel):
     usage: Usage
 
 
-class Engine(Protocol):
-    """What the desk may ask of a mind. Both are safe to cancel and never raise for a model's or network's fault."""
-
-    async def read(self, letter: Letter, taxonomy: Taxonomy) -> ReadAnswer: ...
+class Drafter(Protocol):
+    """Writes first replies. Safe to cancel; never raises for a model's or a network's fault."""
 
     async def draft(self, letter: Letter, brief: Brief) -> DraftAnswer: ...
 
 
-class BatchEngine(Engine, Protocol):
-    """An engine that reads a backlog at a lower price and answers later."""
+class Engine(Drafter, Protocol):
+    """A mind that reads too. One that costs money keeps its ledger rows itself, through its `Purse`."""
 
-    async def submit(self, letters: Sequence[Letter], taxonomy: Taxonomy) -> str: ...
+    async def read(self, letter: Letter, taxonomy: Taxonomy) -> ReadAnswer: ...
 
-    async def collect(self, batch_id: str, taxonomy: Taxonomy) -> dict[str, ReadAnswer] | None: ...
+
+class Batch(BaseModel):
+    """A backlog on its way: keep it (it is JSON) until `collect` has answered, in this process or another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    model: str
+    keys: dict[str, str]  # ticket -> content hash
+    receipts: dict[str, int]  # ticket -> the purse's receipt
+
+
+class Submitted(BaseModel):
+    """What became of a backlog: what is on its way, and the tickets that were answered at once, well or not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    batch: Batch | None
+    answers: dict[str, ReadAnswer]
 
 
 class Cache(Protocol):
@@ -128,11 +142,34 @@ class Cache(Protocol):
     async def put(self, key: str, answer: str) -> None: ...
 
 
+class MemoryCache:
+    """A cache for the life of the process: the newest `limit` answers."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self._limit = limit
+        self._answers: dict[str, str] = {}
+
+    async def get(self, key: str) -> str | None:
+        return self._answers.get(key)
+
+    async def put(self, key: str, answer: str) -> None:
+        self._answers.pop(key, None)
+        self._answers[key] = answer
+        while len(self._answers) > self._limit:
+            del self._answers[next(iter(self._answers))]
+
+
 class Purse(Protocol):
-    """Holds the day's money. A call is paid at its worst price before it is made and corrected after."""
+    """Holds the day's money and keeps the books. A call is paid at its worst price before it is made."""
 
     async def reserve(self, operation: str, subject: str, model: str, worst_usd: float) -> int | None:
         """Return a receipt, or None when the day's budget does not cover the call."""
         ...
 
-    async def settle(self, receipt: int, usage: Usage) -> None: ...
+    async def settle(self, receipt: int, usage: Usage) -> None:
+        """Replace the worst price by what the call took."""
+        ...
+
+    async def note(self, operation: str, subject: str, usage: Usage) -> None:
+        """Write down what cost nothing: an answer from the cache, a call that was not made."""
+        ...

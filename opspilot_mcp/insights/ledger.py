@@ -14,35 +14,15 @@ from opspilot_mcp.engines import Usage
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights.volume import shown
 from opspilot_mcp.store.db import Db
+from opspilot_mcp.store.ledger import AiCall, record
 from opspilot_mcp.store.schema import ai_calls
+
+__all__ = ["AiCall", "AiUsage", "DeskPurse", "Line", "recent", "record", "reserve", "settle", "spent_today", "usage"]
 
 RESERVED = "reserved"
 _MAX_ROWS = 500
 _IN_PERIOD = (ai_calls.c.at_ms > bindparam("since"), ai_calls.c.at_ms <= bindparam("until"))
 _GROUP = (ai_calls.c.operation, ai_calls.c.engine, ai_calls.c.model)
-
-
-class AiCall(BaseModel):
-    """One row of the ledger; `subject` is the ticket or incident it was about."""
-
-    model_config = ConfigDict(frozen=True)
-
-    at_ms: int
-    operation: str
-    subject: str
-    engine: str
-    model: str
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    cost_usd: float = 0.0
-    latency_ms: float = 0.0
-    outcome: str
-
-    @classmethod
-    def of(cls, usage: Usage, *, operation: str, subject: str, at_ms: int) -> "AiCall":
-        """Return the row for what an engine reports."""
-        return cls(at_ms=at_ms, operation=operation, subject=subject, **usage.model_dump())
 
 
 class Line(BaseModel):
@@ -80,12 +60,6 @@ class AiUsage(BaseModel):
     lines: tuple[Line, ...]
 
 
-def record(conn: Connection, call: AiCall) -> int:
-    """Append one call; returns its row number."""
-    number: int = conn.execute(insert(ai_calls).values(**call.model_dump()).returning(ai_calls.c.id)).scalar_one()
-    return number
-
-
 _SPENT = select(func.coalesce(func.sum(ai_calls.c.cost_usd), 0.0)).where(ai_calls.c.at_ms >= bindparam("since"))
 
 
@@ -99,7 +73,9 @@ def reserve(conn: Connection, call: AiCall, *, daily_usd: float) -> int | None:
     """Write `call` at its worst price and return its number, or None when the day's budget does not cover it."""
     if spent_today(conn, now=call.at_ms) + call.cost_usd > daily_usd:
         return None
-    return record(conn, call.model_copy(update={"outcome": RESERVED}))
+    row = call.model_copy(update={"outcome": RESERVED}).model_dump()
+    number: int = conn.execute(insert(ai_calls).values(**row).returning(ai_calls.c.id)).scalar_one()
+    return number
 
 
 def settle(conn: Connection, number: int, usage: Usage) -> bool:
@@ -117,19 +93,17 @@ class DeskPurse:
         self._db, self._clock, self._daily_usd, self._engine = db, clock, daily_usd, engine
 
     async def reserve(self, operation: str, subject: str, model: str, worst_usd: float) -> int | None:
-        call = AiCall(
-            at_ms=self._clock(),
-            operation=operation,
-            subject=subject,
-            engine=self._engine,
-            model=model,
-            cost_usd=worst_usd,
-            outcome=RESERVED,
-        )
-        return await self._db.write(reserve, call, daily_usd=self._daily_usd)
+        worst = {"engine": self._engine, "model": model, "cost_usd": worst_usd, "latency_ms": 0.0}
+        return await self._db.write(reserve, self._row(operation, subject, worst), daily_usd=self._daily_usd)
 
     async def settle(self, receipt: int, usage: Usage) -> None:
         await self._db.write(settle, receipt, usage)
+
+    async def note(self, operation: str, subject: str, usage: Usage) -> None:
+        await self._db.write(record, self._row(operation, subject, usage.model_dump()))
+
+    def _row(self, operation: str, subject: str, took: dict[str, object]) -> AiCall:
+        return AiCall.model_validate({"at_ms": self._clock(), "operation": operation, "subject": subject, **took})
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

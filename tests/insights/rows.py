@@ -7,8 +7,8 @@ from sqlalchemy import Connection, insert
 from opspilot_mcp.clock import DAY_MS, HOUR_MS
 from opspilot_mcp.insights.ledger import AiCall, record
 from opspilot_mcp.store.schema import alerts, incidents, proposals, ticket_tags, tickets
+from tests.conftest import NOON
 
-NOON = 1_795_262_400_000  # 2026-11-21T12:00:00Z
 WEEK = 7 * DAY_MS
 _SERIAL = count(1)
 
@@ -34,10 +34,10 @@ def ticket(conn: Connection, *, age_ms: int = HOUR_MS, tags: tuple[str, ...] = (
     return number
 
 
-def call(conn: Connection, *, age_ms: int = HOUR_MS, **fields: object) -> int:
+def call(conn: Connection, *, age_ms: int = HOUR_MS, **fields: object) -> None:
     """Record one AI call made `age_ms` before NOON."""
-    usual = {"operation": "read", "subject": "T-1", "engine": "anthropic", "model": "m", "outcome": "ok"}
-    return record(conn, AiCall.model_validate({"at_ms": NOON - age_ms, **usual, **fields}))
+    usual = {"operation": "read", "subject": "T-1", "engine": "anthropic", "model": "m", "latency_ms": 1.0}
+    record(conn, AiCall.model_validate({"at_ms": NOON - age_ms, **usual, **fields}))
 
 
 def alert(conn: Connection, *, age_ms: int = HOUR_MS) -> None:

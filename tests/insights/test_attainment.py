@@ -5,7 +5,8 @@ from sqlalchemy import Connection
 
 from opspilot_mcp.insights import attainment
 from opspilot_mcp.insights.attainment import Score
-from tests.insights.rows import NOON, WEEK, ticket
+from tests.conftest import NOON
+from tests.insights.rows import WEEK, ticket
 
 DUE = NOON - 1000
 

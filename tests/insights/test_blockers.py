@@ -4,7 +4,8 @@ from sqlalchemy import Connection
 from opspilot_mcp.clock import HOUR_MS
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import blockers
-from tests.insights.rows import NOON, WEEK, ticket
+from tests.conftest import NOON
+from tests.insights.rows import WEEK, ticket
 
 
 def test_a_tag_recurs_from_its_second_ticket_of_the_period(conn: Connection) -> None:

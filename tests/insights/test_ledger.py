@@ -11,9 +11,10 @@ from opspilot_mcp.insights import ledger
 from opspilot_mcp.insights.ledger import AiCall, DeskPurse
 from opspilot_mcp.store.db import open_db
 from opspilot_mcp.store.schema import DESK
-from tests.insights.rows import NOON, WEEK, call
+from tests.conftest import NOON
+from tests.insights.rows import WEEK, call
 
-WORST = AiCall(at_ms=NOON, operation="read", subject="T-1", engine="anthropic", model="m", cost_usd=0.4, outcome="ok")
+WORST = AiCall(at_ms=NOON, operation="read", subject="T-1", engine="anthropic", model="m", cost_usd=0.4, latency_ms=0)
 REAL = Usage(engine="anthropic", model="m", input_tokens=700, output_tokens=60, cost_usd=0.1, outcome="ok")
 
 

@@ -8,7 +8,8 @@ from opspilot_mcp import proposals
 from opspilot_mcp.clock import HOUR_MS
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import summary
-from tests.insights.rows import NOON, WEEK, alert, call, incident, proposal, ticket
+from tests.conftest import NOON
+from tests.insights.rows import WEEK, alert, call, incident, proposal, ticket
 
 
 def _a_busy_week(conn: Connection) -> None:
@@ -50,7 +51,7 @@ def test_the_page_says_what_the_rows_say(conn: Connection) -> None:
 
     page = summary.markdown(conn, NOON).markdown
 
-    assert "# Support and operations, 2026-11-14 to 2026-11-21" in page
+    assert "# Support and operations, 2026-02-23 to 2026-03-02" in page
     assert "13 tickets came in, 12 more than the 1 of the period before." in page
     assert "P1: 1 ticket came in: T-13." in page
     assert "Past the next deadline now: 1 ticket: T-13." in page

@@ -2,7 +2,8 @@ from sqlalchemy import Connection
 
 from opspilot_mcp.clock import DAY_MS
 from opspilot_mcp.insights import volume
-from tests.insights.rows import NOON, WEEK, ticket
+from tests.conftest import NOON
+from tests.insights.rows import WEEK, ticket
 
 
 def test_tickets_are_counted_by_every_column_and_empty_ones_as_none(conn: Connection) -> None:
