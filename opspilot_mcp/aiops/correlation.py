@@ -9,7 +9,7 @@ and how well? Does it tie two young incidents together? Does it name a cause tha
 what they were put to? Is it part of a second wave of an incident that should have calmed down?
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from opspilot_mcp.aiops import regroup
@@ -23,11 +23,11 @@ from opspilot_mcp.aiops.scoring import PARAMS, Explanation, Params, explain
 from opspilot_mcp.aiops.signals import SEVERITY_OF, Signal, is_gone, read
 from opspilot_mcp.aiops.topology import Topology
 
-__all__ = ["Candidate", "Engine", "Params", "Placement", "Reason", "View", "incident_key"]
+__all__ = ["Candidate", "Engine", "Params", "Placement", "Reason", "View", "incident_key", "view_of"]
 
 ENGINE_VERSION = 1
 IDS_KEPT = 20_000
-SWEEP_EVERY = 256
+SWEEP_MS = 600_000
 
 Found = list[tuple[Explanation, Incident]]
 
@@ -52,14 +52,19 @@ class View(NamedTuple):
 class Engine:
     """Correlates one stream. `receive` in arrival order; `state` and `restore` carry it between processes."""
 
-    def __init__(self, topology: Topology, params: Params = PARAMS) -> None:
+    def __init__(
+        self, topology: Topology, params: Params = PARAMS, *, on_close: Callable[[Incident], None] | None = None
+    ) -> None:
+        """`on_close` is given each incident that times out, a last time: nothing joins it any more."""
         self.topology = topology
+        self._on_close = on_close
         self.params = params
         self._scopes: dict[tuple[str, str], Scope] = {}
         self._home: dict[str, Scope] = {}  # key of an open incident -> its scope
         self._dirty: dict[str, None] = {}
         self._ids: dict[str, str | None] = {}  # latest alert ids -> where they went
         self._seq = 0
+        self._swept = 0  # the ten minutes of arrival in which old incidents were closed last
 
     # ---- one alert
 
@@ -70,7 +75,7 @@ class Engine:
         self._seq += 1
         s = read(alert, self.topology)
         scope = self._scope(alert.cluster, alert.env)
-        if self._seq % SWEEP_EVERY == 0:
+        if s.arr_ms // SWEEP_MS != self._swept:
             self._sweep(s.arr_ms)
         placed = self._place(scope, s)
         self._ids[alert.id] = placed.incident_key
@@ -123,7 +128,7 @@ class Engine:
         p = self.params
         found: Found = []
         for incident in scope.near(s, self.topology):
-            if incident.sealed or s.ts_ms - incident.last_ms > p.active_ms:
+            if incident.sealed or s.ts_ms - incident.last_ms > p.active_ms or s.arr_ms - incident.arr_ms > p.keep_ms:
                 continue
             e = explain(incident, s, self.topology, p)
             if e.score > 0:
@@ -255,10 +260,13 @@ class Engine:
         return True
 
     def _sweep(self, now_ms: int) -> None:
-        old = [i for scope in self._scopes.values() for i in scope.open.values()]
-        for incident in old:
-            if now_ms - incident.arr_ms > 2 * self.params.keep_ms:
-                self.close(incident.key)
+        """Close what has timed out. When this runs changes nothing: a timed-out incident takes no alert anyway."""
+        self._swept = now_ms // SWEEP_MS
+        held = (i for scope in self._scopes.values() for i in scope.open.values())
+        for incident in oldest_first(i for i in held if now_ms - i.arr_ms > self.params.keep_ms):
+            self.close(incident.key)
+            if self._on_close is not None:
+                self._on_close(incident)
 
     # ---- what a database keeps
 
@@ -272,7 +280,11 @@ class Engine:
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys of all open incidents, oldest first."""
-        return tuple(i.key for i in oldest_first(self._home[key].open[key] for key in self._home))
+        return tuple(i.key for i in self.open_incidents())
+
+    def open_incidents(self) -> list[Incident]:
+        """Return all open incidents, oldest first. They are the engine's own: read, do not change."""
+        return oldest_first(scope.open[key] for key, scope in self._home.items())
 
     def state(self, key: str) -> dict[str, Any] | None:
         """Return an open incident as one JSON object; None when it is no longer open (closed or merged away)."""
@@ -299,13 +311,15 @@ class Engine:
     def view(self, key: str, history: History | None = None) -> View | None:
         """Return what a reader may know of an open incident; `history` sharpens the root candidates."""
         scope = self._home.get(key)
-        if scope is None:
-            return None
-        i = scope.open[key]
-        candidates = tuple(rank(i, self.topology, history))
-        title = f"{i.title} at {candidates[0].entity}" if candidates else i.title
-        services = tuple(sorted(e for e in i.entities if e in self.topology.services))
-        return View(
-            key, i.cluster, i.env, i.opened_ms, i.last_ms, i.count, SEVERITY_OF[i.rank], i.pages(), title, services,
-            candidates, tuple(symptoms(i)),
-        )  # fmt: skip
+        return None if scope is None else view_of(scope.open[key], self.topology, history)
+
+
+def view_of(i: Incident, topology: Topology, history: History | None = None) -> View:
+    """Return what a reader may know of an incident, open or just closed."""
+    candidates = tuple(rank(i, topology, history))
+    title = f"{i.title} at {candidates[0].entity}" if candidates else i.title
+    services = tuple(sorted(e for e in i.entities if e in topology.services))
+    return View(
+        i.key, i.cluster, i.env, i.opened_ms, i.last_ms, i.count, SEVERITY_OF[i.rank], i.pages(), title, services,
+        candidates, tuple(symptoms(i)),
+    )  # fmt: skip

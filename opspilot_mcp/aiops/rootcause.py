@@ -82,7 +82,7 @@ def rank(
     for e in evidence:
         if e.kind != "fault":
             score.setdefault(e.place, []).append((e.weight / len(shown[e.name]), e.name))
-    _service_evidence(score, evidence, shown, topology, weights)
+    _service_evidence(score, shown, topology, weights)
     _fault_evidence(score, evidence, incident, topology, weights)
     _host_evidence(score, incident, weights)
     if not any(e.kind in ("fault", "deviation") for e in evidence):
@@ -124,7 +124,6 @@ def _places_by_name(evidence: Iterable[Evidence]) -> dict[str, list[Evidence]]:
 
 def _service_evidence(
     score: dict[str, list[tuple[float, str]]],
-    evidence: list[Evidence],
     shown: dict[str, list[Evidence]],
     topology: Topology,
     w: Weights,
