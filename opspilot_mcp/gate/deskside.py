@@ -1,0 +1,277 @@
+"""How the gate looks at the desk's database: as at a file a stranger wrote.
+
+Nothing in it is believed beyond what it says about itself: every statement is bounded in time and size, triggers
+and views inside the file cannot run, and only the columns the gate must write can be written.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import DBAPIError
+
+from opspilot_mcp.errors import OpsPilotError, StoreBusy, StoreUnusable
+from opspilot_mcp.gate import canonical
+from opspilot_mcp.store import ids, sqlite
+from opspilot_mcp.store.schema import DESK, gate_status, incidents, proposals, replies, requesters, tickets
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LIMIT_BYTES = 8_000_000
+_STEP_S = 3.0
+_BUSY_MS = 2_000
+_BATCH = 200
+_THREAD_CHARS = 400_000
+# What the gate may write there. Everything else in the file is for reading.
+_MAY_UPDATE = {(proposals.name, name) for name in ("outcome", "outcome_detail", "outcome_ms", "sent_body", "asked")} | {
+    (gate_status.name, column.name) for column in gate_status.columns
+}
+_HARMLESS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+
+
+class SourceRow(BaseModel):
+    """A proposal as the desk holds it, and what it is about. Every text is a stranger's."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    number: int = Field(ge=1, lt=10**15)
+    kind: str = Field(pattern=r"^(reply|page)$")
+    subject: str = Field(pattern=r"^(T|INC)-[1-9][0-9]{0,14}$")
+    subject_version: int
+    requester_id: int | None
+    channel: str = Field(max_length=200)
+    title: str = Field(max_length=2_000)
+    body: str = Field(max_length=200_000)
+    principal: str = Field(max_length=500)
+    asked: str = Field(pattern=r"^(send|hold|withdraw)$")
+    outcome: str | None
+
+    @property
+    def sha256(self) -> str:
+        """The digest of everything that decides what is sent and to whom: a change of the row shows."""
+        fields = (self.kind, self.subject, self.requester_id, self.channel, self.title, self.body, self.principal)
+        return canonical.sha256(canonical.text({"row": list(fields)}).encode())
+
+
+class Facts(BaseModel):
+    """What the desk says, now, about the ticket or incident of a message."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    status: str
+    version: int
+    is_merged: bool
+    requester_id: int | None = None
+    address: str | None = Field(default=None, max_length=320)
+    is_verified: bool = False
+    title: str = ""
+    thread: str = ""  # what the customer and we wrote: details found here are not somebody else's
+
+
+class Look(BaseModel):
+    """One proposal and its subject, read in one transaction. `facts` is None when the subject does not exist."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row: SourceRow | None
+    facts: Facts | None
+
+
+class Desk:
+    """The gate's connection to the desk database, opened when the file exists."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread: sqlite.ThreadConnection | None = None
+        self._conn: Connection | None = None
+
+    async def run(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(conn, ...)` as one bounded transaction. Raises StoreUnusable while there is no desk."""
+        thread = await self._open()
+        return await thread.run(lambda: self._transact(lambda conn: fn(conn, *args, **kwargs)))
+
+    async def _open(self) -> sqlite.ThreadConnection:
+        if self._thread is None:
+            if not self.path.exists():
+                raise StoreUnusable("There is no desk database yet. Start opspilot-mcp once.")
+            thread = sqlite.ThreadConnection(partial(connect, self.path), 64)
+            thread._thread.daemon = True
+            await thread
+            self._conn = await thread.run(lambda: sit(thread._conn))
+            self._thread = thread
+        return self._thread
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        assert self._conn is not None  # noqa: S101 - _open came first
+        assert self._thread is not None  # noqa: S101
+        deadline = time.monotonic() + _STEP_S
+        self._thread._conn.set_progress_handler(lambda: int(time.monotonic() > deadline), 10_000)
+        try:
+            with self._conn.begin():
+                found = self._conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+                if found != DESK.head:
+                    raise StoreUnusable(
+                        f"The desk has schema {found!s:.20}, this gate reads {DESK.head}. Restart both."
+                    )
+                return work(self._conn)
+        except DBAPIError as error:
+            raise _meaning(error, self.path) from error
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._thread is not None and self._conn is not None:
+            await self._thread.run(self._conn.close)
+            await self._thread.close()
+            self._thread = self._conn = None
+
+
+def _meaning(error: DBAPIError, path: Path) -> OpsPilotError:
+    if sqlite.is_busy(error):
+        return StoreBusy("The desk database is locked. Nothing was changed; the gate tries again.")
+    return sqlite.meaning(error.orig or error, path)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the desk's file with its own code switched off and everything bounded."""
+    raw = sqlite.connect(path)
+    raw.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    raw.execute("PRAGMA cell_size_check = ON")
+    raw.execute("PRAGMA mmap_size = 0")
+    raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LIMIT_BYTES)
+    raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    raw.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
+    return raw
+
+
+def sit(raw: sqlite3.Connection) -> Connection:
+    """Return a SQLAlchemy connection on `raw` that may do what the gate does there, and nothing more."""
+    conn = sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect()
+    raw.set_authorizer(_authorize)  # after the engine's own first questions
+    return conn
+
+
+def _authorize(action: int, first: str | None, second: str | None, _schema: str | None, inner: str | None) -> int:
+    """Let through reads of tables and the gate's own few writes; refuse all that a view or trigger would do."""
+    if inner is not None:
+        return sqlite3.SQLITE_DENY
+    if action == sqlite3.SQLITE_READ or action in _HARMLESS:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_UPDATE and (first, second) in _MAY_UPDATE:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_INSERT and first == gate_status.name:
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+_COLUMNS = [
+    proposals.c.id.label("number"),
+    proposals.c.kind,
+    proposals.c.subject,
+    proposals.c.subject_version,
+    proposals.c.requester_id,
+    proposals.c.channel,
+    proposals.c.title,
+    proposals.c.body,
+    proposals.c.principal,
+    proposals.c.asked,
+    proposals.c.outcome,
+]
+
+
+def unseen(conn: Connection) -> list[tuple[int, Look]]:
+    """Return (number, look) for proposals no gate has answered yet, oldest first."""
+    rows = conn.execute(
+        select(*_COLUMNS).where(proposals.c.outcome.is_(None)).order_by(proposals.c.id).limit(_BATCH)
+    ).mappings()
+    return [(int(row["number"]), _look(conn, dict(row))) for row in rows.all()]
+
+
+def look_whole(conn: Connection, numbers: list[int]) -> dict[int, Look]:
+    """Return `look_at` with each ticket's thread, which the flags of a new wording need."""
+    return look_at(conn, numbers, thread=True)
+
+
+def look_at(conn: Connection, numbers: list[int], *, thread: bool = False) -> dict[int, Look]:
+    """Return what the desk says now of these proposals; one that is gone is missing."""
+    found: dict[int, Look] = {}
+    for start in range(0, len(numbers), _BATCH):
+        part = numbers[start : start + _BATCH]
+        rows = conn.execute(select(*_COLUMNS).where(proposals.c.id.in_(part))).mappings()
+        found.update({int(row["number"]): _look(conn, dict(row), thread=thread) for row in rows.all()})
+    return found
+
+
+def _look(conn: Connection, row: dict[str, object], *, thread: bool = True) -> Look:
+    try:
+        source = SourceRow.model_validate(row)
+        return Look(row=source, facts=_facts(conn, source, thread=thread))
+    except (ValidationError, ValueError):
+        return Look(row=None, facts=None)
+
+
+def _facts(conn: Connection, row: SourceRow, *, thread: bool) -> Facts | None:
+    if row.subject.startswith("INC-"):
+        return _incident_facts(conn, ids.number("INC", row.subject))
+    number = ids.number("T", row.subject)
+    found = conn.execute(
+        select(
+            tickets.c.status,
+            tickets.c.version,
+            tickets.c.merged_into,
+            tickets.c.requester_id,
+            tickets.c.requester_verified,
+            tickets.c.subject,
+            tickets.c.body,
+            requesters.c.address,
+        )
+        .outerjoin(requesters, requesters.c.id == tickets.c.requester_id)
+        .where(tickets.c.id == number)
+    ).first()
+    if found is None:
+        return None
+    return Facts(
+        status=found.status,
+        version=found.version,
+        is_merged=found.merged_into is not None,
+        requester_id=found.requester_id,
+        address=found.address,
+        is_verified=found.requester_verified is True,
+        title=found.subject[:300],
+        thread=_thread(conn, number, f"{found.subject}\n{found.body}") if thread else "",
+    )
+
+
+def _thread(conn: Connection, ticket: int, opening: str) -> str:
+    bodies = conn.execute(
+        select(replies.c.body).where(replies.c.ticket_id == ticket).order_by(replies.c.id.desc()).limit(100)
+    ).scalars()
+    return "\n".join([opening, *bodies])[:_THREAD_CHARS]
+
+
+def _incident_facts(conn: Connection, number: int) -> Facts | None:
+    found = conn.execute(
+        select(incidents.c.state, incidents.c.version, incidents.c.merged_into, incidents.c.title).where(
+            incidents.c.id == number
+        )
+    ).first()
+    if found is None:
+        return None
+    return Facts(
+        status=found.state,
+        version=found.version,
+        is_merged=found.merged_into is not None or found.state == "merged",
+        title=found.title[:300],
+    )
+
+
+def clear_hold(conn: Connection, number: int) -> None:
+    """Take back the agents' wish to hold once a person has lifted it, so that it can be asked again."""
+    conn.execute(update(proposals).where(proposals.c.id == number, proposals.c.asked == "hold").values(asked="send"))

@@ -1,0 +1,414 @@
+"""The gate as its doors use it: each method is one decision or one turn of the clock.
+
+The terminal, the console and the dispatcher all stand on `Gate`. Only the process that calls `tick` ever touches a
+channel or its secret.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from opspilot_mcp import clock, proposals
+from opspilot_mcp.errors import OpsPilotError, StoreUnusable
+from opspilot_mcp.gate import (
+    approvers,
+    audit,
+    channels,
+    decisions,
+    deskside,
+    dispatch,
+    keys,
+    snapshots,
+    state,
+    upkeep,
+)
+from opspilot_mcp.gate import policy as gate_policy
+from opspilot_mcp.gate.approvers import Session
+from opspilot_mcp.gate.decisions import Decision, View
+from opspilot_mcp.gate.deskside import Desk
+from opspilot_mcp.gate.home import Home
+from opspilot_mcp.gate.schema import GATE
+from opspilot_mcp.gate.signatures import Authority
+from opspilot_mcp.gate.snapshots import Message
+from opspilot_mcp.store.db import Db
+from opspilot_mcp.store.files import write_private
+
+T = TypeVar("T")
+
+
+async def init(root: Path, name: str, passphrase: str, *, now: int) -> str:
+    """Set up a gate with its first approver; returns the key's id. Raises BadSetting when there is one already."""
+    home = Home(root).make()
+    if home.is_set_up() and await _has_state(home):
+        raise StoreUnusable("The gate is set up already. `opspilot-mcp gate approver add` adds an approver.")
+    approvers.check_name(name)
+    pair, checkpoint_pair, instance = keys.new_pair(), keys.new_pair(), state.new_instance()
+    await asyncio.to_thread(approvers.save_key, home, name, pair, passphrase)
+    write_private(home.checkpoint_key, keys.raw(checkpoint_pair))
+    approvers.pin_root(home, instance, pair, checkpoint_pair.public)
+    if not home.settings.exists():
+        write_private(home.settings, gate_policy.DEFAULT_TEXT.encode())
+    db = await Db(home.gate_db, GATE).open()
+    try:
+        await db.write(_found, home, instance, name, pair, now=now)
+        await _checkpoint(db, audit.Checkpoints(home), now=now)
+    finally:
+        await db.close()
+    return pair.key_id
+
+
+def _found(conn: Connection, home: Home, instance: str, name: str, pair: keys.KeyPair, *, now: int) -> None:
+    state.create(conn, instance, now=now)
+    audit.record(conn, "gate", "gate.founded", "gate", now=now, detail={"instance": instance})
+    root = approvers.load_root(home)
+    approvers.register(conn, home, root, name, pair.public, pair, by=f"person:{name}", now=now)
+
+
+async def _has_state(home: Home) -> bool:
+    db = await Db(home.gate_db, GATE).open()
+    try:
+        await db.read(state.read)
+    except StoreUnusable:
+        return False
+    finally:
+        await db.close()
+    return True
+
+
+async def _checkpoint(db: Db, checkpoints: audit.Checkpoints, *, now: int) -> None:
+    """Repeat new audit rows in the signed file outside the database."""
+    while rows := await db.read(audit.rows_after, checkpoints.last()[0]):
+        await asyncio.to_thread(checkpoints.extend, rows, now=now)
+
+
+class Gate:
+    """An open gate. Make one with `Gate.open` or `open_gate`; every method is safe to cancel."""
+
+    def __init__(self, home: Home, db: Db, authority: Authority) -> None:
+        self.home, self.db, self.authority = home, db, authority
+        self.desk = Desk(home.desk_db)
+        self.checkpoints = audit.Checkpoints(home)
+        self.wire = channels.Wire(home.gate, home.sent, frozenset(authority.policy.network.allow_private))
+
+    @classmethod
+    async def open(cls, root: Path, *, now: int | None = None) -> "Gate":
+        """Open the gate of a home. Raises BadSetting or StoreUnusable with the next step."""
+        home = Home(root)
+        pinned = approvers.load_root(home)
+        home.check()
+        settings = gate_policy.load(home.settings)
+        db = await Db(home.gate_db, GATE).open()
+        gate = cls(home, db, Authority(home, pinned, settings))
+        try:
+            standing = await db.read(state.read)
+            if standing.instance != pinned.instance:
+                raise StoreUnusable(
+                    "gate.db belongs to another gate. Restore the whole gate folder, not one file of it."
+                )
+            await gate.check_restored(now=clock.now_ms() if now is None else now)
+        except BaseException:
+            await gate.close()
+            raise
+        return gate
+
+    async def close(self) -> None:
+        """Close both databases."""
+        await self.desk.close()
+        await self.db.close()
+
+    # -- between decisions ---------------------------------------------------------------------------------------------
+
+    async def sync(self, *, now: int) -> int:
+        """Snapshot new proposals, follow the desk, tell it the outcomes; returns how many were new.
+
+        Raises StoreUnusable while there is no desk database.
+        """
+        taken = await self.take_new(now=now)
+        open_ones = await self.db.read(upkeep.open_proposals)
+        if open_ones:
+            looks = await self.desk.run(deskside.look_at, open_ones)
+            await self.db.write(upkeep.follow, looks, now=now)
+        await self.tell(now=now)
+        return taken
+
+    async def take_new(self, *, now: int) -> int:
+        """Snapshot proposals not seen before; returns how many."""
+        looks = await self.desk.run(deskside.unseen)
+        if looks:
+            unreadable = await self.db.write(snapshots.take, looks, self.authority.policy, now=now)
+            if unreadable:
+                await self.desk.run(upkeep.tell_unreadable, unreadable, now=now)
+        return len(looks)
+
+    async def tell(self, *, now: int) -> None:
+        """Write outcomes and the heartbeat into the desk, and the checkpoint beside the database."""
+        told = await self.db.read(upkeep.unmirrored)
+        if told:
+            await self.desk.run(upkeep.tell, told, now=now)
+            await self.db.write(upkeep.set_mirrored, told)
+        await _checkpoint(self.db, self.checkpoints, now=now)
+
+    async def beat(self, *, now: int) -> None:
+        """Tell the desk that people's side runs."""
+        standing = await self.db.read(state.read)
+        detail = "quarantine" if standing.quarantine else ""
+        await self.desk.run(proposals.beat, now=now, killed=standing.killed_by is not None, detail=detail)
+
+    async def check_restored(self, *, now: int) -> bool:
+        """Quarantine the gate when its database is older than its checkpoints."""
+        last, last_hash = self.checkpoints.last()
+        if not last:
+            return False
+        known = dict(await self.db.read(audit.rows_after, last - 1)).get(last)
+        if known == last_hash:
+            return False
+        return await self.db.write(upkeep.check_restored, last, last_hash, now=now)
+
+    # -- people --------------------------------------------------------------------------------------------------------
+
+    async def pending(self, *, limit: int = 20, after: int | None = None) -> list[Message]:
+        """Return what waits, oldest first."""
+        return await self.db.read(decisions.pending, limit=limit, after=after)
+
+    async def view(self, message_id: str) -> View:
+        """Return one message, drawn from its bytes."""
+        return await self.db.read(decisions.view, self.authority, message_id)
+
+    async def sign_in(self, name: str, passphrase: str, *, now: int) -> Session:
+        """Open an approver's key. Raises NotAllowed for a wrong passphrase or a locked name. Takes about 0.2 s."""
+        standing = await self.db.write(state.see, now=now)
+        now = standing.now(now)
+        key_id = await self.db.write(
+            approvers.begin_try, self.home, self.authority.root, approvers.check_name(name), now=now
+        )
+        try:
+            pair = await asyncio.to_thread(approvers.open_key, self.home, name, key_id, passphrase)
+        except OpsPilotError:
+            await self.db.write(approvers.end_try, name, key_id, good=False, now=now)
+            raise
+        await self.db.write(approvers.end_try, name, key_id, good=True, now=now)
+        return Session(name, pair, opened_ms=now, used_ms=now)
+
+    async def approve(
+        self,
+        message_id: str,
+        approver: str,
+        passphrase: str,
+        *,
+        shown_sha256: str,
+        typed_recipient: str | None = None,
+        now: int,
+    ) -> Decision:
+        """Sign in for this one decision and sign; see `decisions.approve`."""
+        session = await self.sign_in(approver, passphrase, now=now)
+        return await self.approve_as(
+            session, message_id, shown_sha256=shown_sha256, fresh=True, typed_recipient=typed_recipient, now=now
+        )
+
+    async def approve_as(
+        self,
+        session: Session,
+        message_id: str,
+        *,
+        shown_sha256: str,
+        fresh: bool = False,
+        typed_recipient: str | None = None,
+        now: int,
+    ) -> Decision:
+        """Sign in an open session; see `decisions.approve`."""
+        return await self._decide(
+            lambda conn: decisions.approve(
+                conn,
+                self.authority,
+                session,
+                message_id,
+                shown_sha256=shown_sha256,
+                fresh=fresh,
+                typed_recipient=typed_recipient,
+                now=now,
+            ),
+            now=now,
+        )
+
+    async def edit_and_approve(
+        self,
+        session: Session,
+        message_id: str,
+        *,
+        title: str,
+        body: str,
+        shown_sha256: str,
+        fresh: bool = False,
+        typed_recipient: str | None = None,
+        now: int,
+    ) -> Decision:
+        """Store a person's wording and sign it; see `decisions.edit_and_approve`."""
+        look = await self._look(message_id)
+        return await self._decide(
+            lambda conn: decisions.edit_and_approve(
+                conn,
+                self.authority,
+                session,
+                message_id,
+                title=title,
+                body=body,
+                look=look,
+                shown_sha256=shown_sha256,
+                fresh=fresh,
+                typed_recipient=typed_recipient,
+                now=now,
+            ),
+            now=now,
+        )
+
+    async def edit(
+        self, session: Session, message_id: str, *, title: str, body: str, shown_sha256: str, now: int
+    ) -> Message:
+        """Store a person's wording as a new version to look at before signing; see `decisions.edit`."""
+        look = await self._look(message_id)
+        return await self._decide(
+            lambda conn: decisions.edit(
+                conn,
+                self.authority,
+                session,
+                message_id,
+                title=title,
+                body=body,
+                look=look,
+                shown_sha256=shown_sha256,
+                now=now,
+            ),
+            now=now,
+        )
+
+    async def _look(self, message_id: str) -> deskside.Look | None:
+        message = await self.db.read(snapshots.get, message_id)
+        return dict(await self.desk.run(deskside.look_whole, [message.proposal])).get(message.proposal)
+
+    async def reject(self, message_id: str, *, by: str, reason: str, now: int) -> Decision:
+        """Decide that a message will not be sent."""
+        return await self._decide(
+            lambda conn: decisions.reject(conn, message_id, by=by, reason=reason, now=now), now=now
+        )
+
+    async def hold(self, message_id: str, *, by: str, now: int) -> Decision:
+        """Stop a message until a person lifts the hold."""
+        return await self._decide(lambda conn: decisions.hold(conn, message_id, by=by, now=now), now=now)
+
+    async def lift(self, session: Session, message_id: str, *, now: int) -> Decision:
+        """End a hold, the agents' side's wish included."""
+        decision = await self._decide(
+            lambda conn: decisions.lift(conn, self.authority, session, message_id, now=now), now=now
+        )
+        number = (await self.db.read(snapshots.get, message_id)).proposal
+        await self.desk.run(deskside.clear_hold, number)
+        return decision
+
+    async def resolve(self, session: Session, message_id: str, *, was_sent: bool, now: int) -> Decision:
+        """Say whether an uncertain or failed message arrived."""
+        return await self._decide(
+            lambda conn: decisions.resolve(conn, self.authority, session, message_id, was_sent=was_sent, now=now),
+            now=now,
+        )
+
+    async def kill(self, *, by: str, now: int) -> bool:
+        """Stop everything at once."""
+        return await self._decide(lambda conn: decisions.kill(conn, by=by, now=now), now=now)
+
+    async def release(self, session: Session, *, now: int) -> bool:
+        """Let messages leave again."""
+        return await self._decide(lambda conn: decisions.release(conn, self.authority, session, now=now), now=now)
+
+    async def end_quarantine(self, session: Session, *, now: int) -> bool:
+        """End the quarantine after a restore."""
+        return await self._decide(
+            lambda conn: decisions.end_quarantine(conn, self.authority, session, now=now), now=now
+        )
+
+    async def _decide(self, decide: Callable[[Connection], T], *, now: int) -> T:
+        """Run a decision in one transaction, checkpoint it, and tell the desk when it can be reached."""
+        made = await self.db.write(decide)
+        try:
+            await self.tell(now=now)
+        except OpsPilotError:
+            await _checkpoint(self.db, self.checkpoints, now=now)
+        return made
+
+    # -- approvers -----------------------------------------------------------------------------------------------------
+
+    async def approvers(self) -> list[approvers.Approver]:
+        """Return every registered key, oldest first."""
+        return list((await self.db.read(approvers.load, self.home, self.authority.root)).values())
+
+    async def add_approver(self, voucher: Session, name: str, passphrase: str, *, now: int) -> str:
+        """Register a person, vouched for by a signed-in approver; returns the key's id."""
+        voucher.touch(now)
+        approvers.check_name(name)
+        keys.check_strength(passphrase)
+        pair = keys.new_pair()
+        root = self.authority.root
+        by = f"person:{voucher.name}"
+        await self.db.write(approvers.register, self.home, root, name, pair.public, voucher.pair, by=by, now=now)
+        await asyncio.to_thread(approvers.save_key, self.home, name, pair, passphrase)
+        await _checkpoint(self.db, self.checkpoints, now=now)
+        return pair.key_id
+
+    async def revoke_approver(self, name: str, *, by: str, now: int) -> None:
+        """Take a person's key out of force."""
+        await self._decide(
+            lambda conn: approvers.revoke(conn, self.home, self.authority.root, name, by=by, now=now), now=now
+        )
+
+    # -- the dispatcher ------------------------------------------------------------------------------------------------
+
+    async def tick(self, *, now: int, clock_ms: Callable[[], int] | None = None) -> int:
+        """One turn of the dispatcher: follow the desk, end what ran out, send what is due; returns how many were sent.
+
+        `clock_ms` tells the time just before a send and when it ended; without it, `now` stands for both.
+        """
+        read_clock = clock_ms or (lambda: now)
+        await self.check_restored(now=now)
+        await self.sync(now=now)
+        await self.beat(now=now)
+        await self.db.write(dispatch.expire, now=now)
+        await self.db.write(dispatch.reap, self.authority, now=now)
+        sent = 0
+        for number, proposal in await self.db.read(dispatch.due, now=now):
+            sent += await self._deliver(number, proposal, read_clock)
+        await self.tell(now=now)
+        return sent
+
+    async def _deliver(self, number: int, proposal: int, read_clock: Callable[[], int]) -> int:
+        """Claim, send and record one message; 1 when it was sent."""
+        look = (await self.desk.run(deskside.look_at, [proposal])).get(proposal)
+        claim = await self.db.write(dispatch.claim, self.authority, number, look, now=read_clock())
+        if claim is None:
+            return 0
+        result = await asyncio.to_thread(dispatch.send, claim, self.authority, self.wire, read_clock)
+        await self.db.write(dispatch.mark, claim, result, now=read_clock())
+        dispatch.crash_here("after_mark")
+        return int(result.outcome == "sent")
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many messages are in each state."""
+        return await self.db.read(snapshots.counts)
+
+    # -- looking back --------------------------------------------------------------------------------------------------
+
+    async def verify_audit(self) -> audit.Verdict:
+        """Check the whole record."""
+        return await self.db.read(audit.verify, self.checkpoints, self.authority.root.checkpoint_key)
+
+
+@asynccontextmanager
+async def open_gate(root: Path) -> AsyncIterator[Gate]:
+    """Open a gate for the length of a block."""
+    gate = await Gate.open(root)
+    try:
+        yield gate
+    finally:
+        await gate.close()

@@ -1,0 +1,332 @@
+"""A proposal, copied at once into the bytes that would be sent. From here on only the snapshot counts."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from opspilot_mcp.errors import InvalidInput, NotFound
+from opspilot_mcp.gate import audit, canonical, compose, links, risks
+from opspilot_mcp.gate import state as gate_standing
+from opspilot_mcp.gate.deskside import Facts, Look, SourceRow
+from opspilot_mcp.gate.policy import GatePolicy
+from opspilot_mcp.gate.schema import approvals, known_hosts, messages, recipients
+from opspilot_mcp.proposals import MAX_BODY, MAX_TITLE
+from opspilot_mcp.store import ids
+
+State = Literal[
+    "pending", "approved", "sending", "sent", "uncertain", "retry", "failed", "rejected", "withdrawn", "expired",
+    "held", "void", "replaced",
+]  # fmt: skip
+# A message in one of these may still become a message that leaves.
+OPEN: tuple[State, ...] = ("pending", "approved", "retry", "expired", "held")
+SIGNABLE: tuple[State, ...] = ("pending", "expired")
+_COLUMNS = [column for column in messages.c if column.name not in ("content", "draft")]
+_RECENT_REFERENCES = 10
+
+
+class Message(BaseModel):
+    """One version of one message, without its bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    proposal: int
+    version: int
+    kind: Literal["reply", "page"]
+    subject: str
+    subject_version: int
+    requester_id: int | None
+    principal: str
+    channel: str
+    channel_kind: Literal["file", "smtp", "slack", "webhook"]
+    destination_sha256: str
+    recipient: str
+    sha256: str
+    source_sha256: str
+    event_id: str
+    flags: list[risks.Flag]
+    risk: risks.Risk
+    created_ms: int
+    state: State
+    detail: str
+    state_ms: int
+    asked: str
+    warnings: list[str]
+    not_before_ms: int | None
+    attempts: int
+    fence: int
+    lease_until_ms: int | None
+
+    @property
+    def id(self) -> str:
+        """The id people and agents use: the proposal's."""
+        return ids.shown("PR", self.proposal)
+
+
+def record(row: Mapping[str, object]) -> Message:
+    """Return the record of a `messages` row."""
+    values = {name: row[name] for name in row if name not in ("id", "content", "draft", "mirrored")}
+    values["number"] = row["id"]
+    values["flags"] = json.loads(str(row["flags"]))
+    values["warnings"] = json.loads(str(row["warnings"]))
+    return Message.model_validate(values)
+
+
+_NEWEST = select(*_COLUMNS).where(messages.c.proposal == bindparam("proposal")).order_by(messages.c.version.desc())
+_ONE = select(*_COLUMNS).where(messages.c.id == bindparam("number"))
+_CONTENT = select(messages.c.content).where(messages.c.id == bindparam("number"))
+
+
+def get(conn: Connection, message_id: str) -> Message:
+    """Return the newest version of `PR-9`. Raises NotFound."""
+    row = conn.execute(_NEWEST, {"proposal": ids.number("PR", message_id)}).mappings().first()
+    if row is None:
+        raise NotFound(f"The gate has no {message_id}. `opspilot-mcp gate pending` shows what waits.")
+    return record({**row})
+
+
+def by_number(conn: Connection, number: int) -> Message:
+    """Return a message by its row number. Raises NotFound."""
+    row = conn.execute(_ONE, {"number": number}).mappings().first()
+    if row is None:
+        raise NotFound("The gate has no such message.")
+    return record({**row})
+
+
+def content(conn: Connection, number: int) -> bytes:
+    """Return the exact bytes."""
+    found: bytes = conn.execute(_CONTENT, {"number": number}).scalar_one()
+    return found
+
+
+def draft(conn: Connection, number: int) -> str:
+    """Return the words as they were proposed, before cleaning and editing."""
+    found: str = conn.execute(select(messages.c.draft).where(messages.c.id == number)).scalar_one()
+    return found
+
+
+def in_state(conn: Connection, states: Sequence[State], *, limit: int, after: int | None = None) -> list[Message]:
+    """Return the messages in these states, oldest first; `after` is a row number to page from."""
+    query = select(*_COLUMNS).where(messages.c.state.in_(states)).order_by(messages.c.id).limit(limit)
+    if after is not None:
+        query = query.where(messages.c.id > after)
+    return [record({**row}) for row in conn.execute(query).mappings()]
+
+
+# -- taking ------------------------------------------------------------------------------------------------------------
+
+
+def take(conn: Connection, looks: Iterable[tuple[int, Look]], policy: GatePolicy, *, now: int) -> list[int]:
+    """Snapshot proposals the gate has not seen; returns the numbers it could not even read.
+
+    One that cannot become a message (unknown alias, no address, closed ticket) is kept as void, with the reason.
+    """
+    unreadable = []
+    for number, look in looks:
+        if look.row is None:
+            unreadable.append(number)
+        elif not _again(conn, look.row):
+            _take_one(conn, look.row, look.facts, policy, now=now)
+    return unreadable
+
+
+def _again(conn: Connection, row: SourceRow) -> bool:
+    """Whether the gate has this proposal already; then only the mirror is missing and is written again."""
+    return bool(conn.execute(update(messages).where(messages.c.proposal == row.number).values(mirrored=False)).rowcount)
+
+
+def _take_one(conn: Connection, row: SourceRow, facts: Facts | None, policy: GatePolicy, *, now: int) -> None:
+    try:
+        why_void = why_stale(row, facts) or _too_long(row)
+        recipient = _recipient(row, facts, policy)
+    except InvalidInput as error:
+        why_void, recipient = str(error), "(nobody)"
+    words = compose.Words(row.kind, row.subject, row.title, row.body)
+    if why_void:
+        words = compose.Words(row.kind, row.subject, "(not taken)", "")
+    number = _insert(conn, row, words, facts, recipient, policy, version=1, now=now)
+    if why_void:
+        set_state(conn, number, "void", why_void, now=now)
+    elif row.asked != "send":
+        set_state(conn, number, "held" if row.asked == "hold" else "withdrawn", "asked by the agents' side", now=now)
+
+
+def why_stale(row: SourceRow, facts: Facts | None) -> str:
+    """Return why a proposal no longer fits its ticket or incident, "" when it does."""
+    if facts is None:
+        return f"{row.subject} does not exist."
+    if facts.is_merged:
+        return f"{row.subject} was merged into another. Propose the message there."
+    if row.kind == "reply":
+        if not row.subject.startswith("T-"):
+            return "A reply belongs to a ticket. Propose it again."
+        if facts.status == "closed":
+            return f"{row.subject} is closed. Reopen it and propose again."
+        if row.requester_id is None or facts.requester_id != row.requester_id:
+            return f"The requester of {row.subject} is not the one the reply was written to. Propose it again."
+    return ""
+
+
+def _too_long(row: SourceRow) -> str:
+    if len(row.body) > MAX_BODY or len(row.title) > MAX_TITLE or not row.body.strip():
+        return f"The text is empty or over {MAX_BODY} characters. Propose a shorter one."
+    return ""
+
+
+def _recipient(row: SourceRow, facts: Facts | None, policy: GatePolicy) -> str:
+    """Return whom the bytes go to: the requester's address by id, or the alias. Raises InvalidInput."""
+    policy.channel(row.channel)
+    if row.kind == "reply":
+        return compose.address(facts.address if facts else None)
+    return row.channel
+
+
+def _insert(
+    conn: Connection,
+    row: SourceRow,
+    words: compose.Words,
+    facts: Facts | None,
+    recipient: str,
+    policy: GatePolicy,
+    *,
+    version: int,
+    now: int,
+) -> int:
+    """Build the bytes and store the snapshot."""
+    is_known_alias = row.channel in policy.channels
+    alias = row.channel if is_known_alias else "(unknown)"
+    channel = policy.channel(alias) if is_known_alias else next(iter(policy.channels.values()))
+    event_id = new_event_id(conn, row.number, version, policy)
+    safe_recipient = recipient if recipient != "(nobody)" else "nobody@invalid"
+    references = _references(conn, row.subject) if row.kind == "reply" else []
+    content = compose.build(
+        words, channel, policy, recipient=safe_recipient, event_id=event_id, references=references, now=now
+    )
+    found = _flags(conn, row, words, facts, recipient, channel.kind, policy)
+    number = conn.execute(
+        insert(messages)
+        .values(
+            proposal=row.number,
+            version=version,
+            kind=row.kind,
+            subject=row.subject,
+            subject_version=row.subject_version,
+            requester_id=row.requester_id,
+            principal=row.principal,
+            channel=alias,
+            channel_kind=channel.kind,
+            destination_sha256=policy.destination_sha256(alias) if is_known_alias else "",
+            recipient=recipient,
+            content=content,
+            sha256=canonical.sha256(content),
+            source_sha256=row.sha256,
+            event_id=event_id,
+            draft=f"{row.title}\n\n{row.body}"[: MAX_BODY + MAX_TITLE],
+            flags=risks.dump(found),
+            risk=risks.tier(found),
+            created_ms=now,
+            state="pending",
+            detail="",
+            state_ms=now,
+            asked=row.asked,
+            warnings="[]",
+            attempts=0,
+            fence=0,
+            mirrored=False,
+        )
+        .returning(messages.c.id)
+    ).scalar_one()
+    detail = {"sha256": canonical.sha256(content), "version": version, "risk": risks.tier(found)}
+    audit.record(conn, "gate", "message.taken", ids.shown("PR", row.number), now=now, detail=detail)
+    return int(number)
+
+
+def new_event_id(conn: Connection, proposal: int, version: int, policy: GatePolicy) -> str:
+    """Return the id every try of this message carries: Message-ID, Slack event id, idempotency key."""
+    instance = gate_standing.read(conn).instance[:12]
+    return f"pr-{proposal}.v{version}.{instance}@{policy.sender.rpartition('@')[2]}"
+
+
+def _references(conn: Connection, subject: str) -> list[str]:
+    """Return the Message-IDs this gate sent on the ticket, oldest first, so that mail programs thread them."""
+    rows = conn.execute(
+        select(messages.c.event_id)
+        .where(messages.c.subject == subject, messages.c.state == "sent", messages.c.kind == "reply")
+        .order_by(messages.c.id.desc())
+        .limit(_RECENT_REFERENCES)
+    ).scalars()
+    return list(reversed(rows.all()))
+
+
+def _flags(
+    conn: Connection,
+    row: SourceRow,
+    words: compose.Words,
+    facts: Facts | None,
+    recipient: str,
+    channel_kind: str,
+    policy: GatePolicy,
+) -> list[risks.Flag]:
+    hosts = [link.host for link in links.find(f"{words.title}\n{words.body}") if link.host]
+    known = conn.execute(select(known_hosts.c.host).where(known_hosts.c.host.in_(hosts[:200]))).scalars()
+    is_known = conn.execute(select(recipients.c.address).where(recipients.c.address == recipient.casefold())).first()
+    context = risks.Context(
+        kind=row.kind,
+        channel_kind=channel_kind,
+        recipient=recipient,
+        is_verified=facts.is_verified if facts else False,
+        is_known_recipient=is_known is not None,
+        thread=facts.thread if facts else "",
+        known_hosts=frozenset(known),
+    )
+    return risks.flags(words.title, words.body, context, policy)
+
+
+def edited(
+    conn: Connection, old: Message, source: SourceRow, facts: Facts, words: compose.Words, policy: GatePolicy, *,
+    by: str, now: int,
+) -> Message:  # fmt: skip
+    """Store a person's new version of a message; the old one is replaced and its signatures are void."""
+    number = _insert(
+        conn, source, words, facts, _recipient(source, facts, policy), policy, version=old.version + 1, now=now
+    )
+    set_state(conn, old.number, "replaced", f"edited by {by}", now=now)
+    conn.execute(update(messages).where(messages.c.id == old.number).values(mirrored=True))
+    return by_number(conn, number)
+
+
+# -- states ------------------------------------------------------------------------------------------------------------
+
+
+def set_state(
+    conn: Connection, number: int, state: State, detail: str, *, now: int, expect: Sequence[State] | None = None
+) -> bool:
+    """Move a message, when it is in one of `expect`; False when it was not. Leaving `approved` voids signatures.
+
+    Only the dispatcher moves to sending, sent, retry, failed and uncertain; see `dispatch`.
+    """
+    query = update(messages).where(messages.c.id == number)
+    if expect is not None:
+        query = query.where(messages.c.state.in_(expect))
+    values = {"state": state, "detail": detail, "state_ms": now, "mirrored": False, "not_before_ms": None}
+    if conn.execute(query.values(**values)).rowcount != 1:
+        return False
+    if state not in ("sent", "uncertain"):
+        void_signatures(conn, number)
+    return True
+
+
+def void_signatures(conn: Connection, number: int) -> None:
+    """Take every signature on a message out of force."""
+    conn.execute(
+        update(approvals).where(approvals.c.message_id == number, approvals.c.state == "valid").values(state="void")
+    )
+
+
+def counts(conn: Connection) -> dict[str, int]:
+    """Return how many messages are in each state."""
+    rows = conn.execute(select(messages.c.state, func.count()).group_by(messages.c.state).order_by(messages.c.state))
+    return {str(name): int(number) for name, number in rows}
