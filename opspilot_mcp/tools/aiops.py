@@ -13,8 +13,8 @@ from opspilot_mcp.aiops.runbooks import Runbook
 from opspilot_mcp.clock import iso, iso_or_none
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import impact
-from opspilot_mcp.tools import untrusted
-from opspilot_mcp.tools.answers import ApprovalRow, approval_row
+from opspilot_mcp.tools import answers, untrusted
+from opspilot_mcp.tools.answers import ApprovalRow, Link, approval_row
 from opspilot_mcp.tools.desk import Version
 from opspilot_mcp.tools.protocol import Answer, Spec, app_of
 
@@ -97,14 +97,6 @@ class EventRow(Answer):
     untrusted_text: str | None
 
 
-class TicketLink(Answer):
-    """A ticket the incident may explain; a suggestion, not a link."""
-
-    id: str
-    score: float
-    untrusted_why: str
-
-
 class IncidentAnswer(Answer):
     id: str
     version: int
@@ -126,7 +118,7 @@ class IncidentAnswer(Answer):
     timeline: list[EventRow] | None
     runbook: str | None
     steps_done: list[int] | None
-    may_explain: list[TicketLink] | None
+    may_explain: list[Link] | None
     approvals: list[ApprovalRow] | None
 
 
@@ -230,15 +222,15 @@ async def get_incident(
 ) -> IncidentAnswer:
     """One incident: likely causes, members with the reason each is in it, timeline, runbook, tickets it may explain."""
     app = app_of(ctx)
-    return await app.read(incident_page, incident_id, members=members, now=app.now())
+    return await app.read(incident_page, incident_id, members=members)
 
 
-def incident_page(conn: Connection, incident_id: str, *, members: int = 50, now: int) -> IncidentAnswer:
+def incident_page(conn: Connection, incident_id: str, *, members: int = 50) -> IncidentAnswer:
     """Return an incident as a model sees it."""
     one = incidents.get(conn, incident_id)
     told = timeline.members(conn, one, limit=members)
     events = timeline.events(conn, one, told.members, limit=15)
-    links = impact.tickets_of(conn, one, now=now)
+    links = impact.tickets_of(conn, one.id, limit=5)
     return IncidentAnswer(
         **one.model_dump(include={"version", "state", "severity", "tier", "pages", "runbook"}),
         id=one.id,
@@ -255,7 +247,7 @@ def incident_page(conn: Connection, incident_id: str, *, members: int = 50, now:
         members_left_out=max(0, told.total - len(told.members)) or None,
         timeline=[_event(event) for event in events] or None,
         steps_done=[step.step for step in runbooks.ticked(conn, one.number, one.runbook)] or None,
-        may_explain=[_link(link) for link in links[:5]] or None,
+        may_explain=[answers.link(made.ticket, made) for made in links.suggestions] or None,
         approvals=[approval_row(made) for made in proposals.of_subject(conn, one.id, limit=5)] or None,
     )
 
@@ -290,12 +282,6 @@ def _event(event: timeline.Event) -> EventRow:
     words = " ".join(part for part in (event.name, event.text) if part)
     return EventRow(
         at=iso(event.at_ms), what=event.what, actor=event.actor, untrusted_text=untrusted.line(words, 120) or None
-    )
-
-
-def _link(link: impact.Explained) -> TicketLink:
-    return TicketLink(
-        id=link.ticket_id, score=link.score, untrusted_why=untrusted.line("; ".join(link.reasons), 200) or ""
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.clock import human_span, iso, iso_or_none
 from opspilot_mcp.desk.tickets import COUNT_UP_TO, Message, Page, Ticket
+from opspilot_mcp.insights.impact import Evidence, Suggestion
 from opspilot_mcp.proposals import GateState, Proposal
 from opspilot_mcp.store import ids
 from opspilot_mcp.tools import untrusted
@@ -38,6 +39,14 @@ class QueueAnswer(Answer):
 class SearchAnswer(Answer):
     tickets: list[TicketRow]
     found: int
+
+
+class Link(Answer):
+    """A ticket or incident that may belong here: a suggestion with its reasons, nothing is linked."""
+
+    id: str
+    score: float
+    untrusted_why: str
 
 
 class Said(Answer):
@@ -90,7 +99,7 @@ class TicketAnswer(Answer):
     thread: list[Said] | None
     thread_left_out: int | None
     similar: list[TicketRow] | None
-    incidents: list[str] | None
+    may_be_explained_by: list[Link] | None
     approvals: "list[ApprovalRow] | None"
 
 
@@ -244,6 +253,18 @@ def _next_for(proposal: Proposal) -> str:
 # -- from records ------------------------------------------------------------------------------------------------------
 
 
+def link(id: str, suggested: Suggestion) -> Link:
+    """Return one suggestion; `id` is its other end."""
+    why = "; ".join(_evidence(one) for one in suggested.why)
+    return Link(id=id, score=round(suggested.score, 2), untrusted_why=untrusted.line(why, 200) or "")
+
+
+def _evidence(one: Evidence) -> str:
+    says = {"names_service": "names", "shares_words": "shares the words", "in_time": "in time"}[one.kind]
+    when = f" ({human_span(one.seconds * 1000)} after its start)" if one.seconds is not None else ""
+    return f"{says} {', '.join(one.terms)}".rstrip() + when
+
+
 def _sentences(why: Sequence[str]) -> list[str] | None:
     """Return triage's reasons; they may quote the ticket."""
     return [untrusted.line(sentence, 240) or "" for sentence in why] or None
@@ -298,7 +319,7 @@ def ticket_answer(
     thread: Sequence[Message] = (),
     thread_left_out: int = 0,
     similar: Sequence[Ticket] = (),
-    incidents: Sequence[str] = (),
+    incidents: Sequence[Suggestion] = (),
     approvals: Sequence[Proposal] = (),
 ) -> TicketAnswer:
     """Return one ticket as a model sees it, with what stands around it."""
@@ -332,7 +353,7 @@ def ticket_answer(
         thread=[said(message, untrusted.THREAD_BODY) for message in thread] or None,
         thread_left_out=thread_left_out or None,
         similar=[ticket_row(one, now=now) for one in similar] or None,
-        incidents=list(incidents) or None,
+        may_be_explained_by=[link(one.incident, one) for one in incidents] or None,
         approvals=[approval_row(one) for one in approvals] or None,
     )
 

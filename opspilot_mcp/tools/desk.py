@@ -11,6 +11,7 @@ from opspilot_mcp.desk import flow, moves, similar, tickets
 from opspilot_mcp.desk.moves import Changes
 from opspilot_mcp.desk.tickets import NewTicket, QueueFilter
 from opspilot_mcp.errors import InvalidInput
+from opspilot_mcp.insights import impact
 from opspilot_mcp.store import ids
 from opspilot_mcp.tools import answers, untrusted
 from opspilot_mcp.tools.answers import (
@@ -74,6 +75,7 @@ def ticket_page(conn: Connection, ticket_id: str, *, full: bool, now: int) -> Ti
         thread=[*messages, *([draft] if draft else [])],
         thread_left_out=left_out,
         similar=similar.to_ticket(conn, ticket),
+        incidents=impact.incidents_of(conn, ticket.id, limit=3).suggestions,
         approvals=proposals.of_subject(conn, ticket.id, limit=5),
     )
 

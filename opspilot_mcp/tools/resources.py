@@ -40,7 +40,7 @@ async def ticket(id: str, ctx: Context) -> str:
 
 async def incident(id: str, ctx: Context) -> str:
     app = app_of(ctx)
-    return await _told(app.read(aiops.incident_page, id, now=app.now()))
+    return await _told(app.read(aiops.incident_page, id))
 
 
 async def runbook(slug: str, ctx: Context) -> str:
