@@ -13,10 +13,13 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from opspilot_mcp.aiops import topologies
-from opspilot_mcp.aiops.correlation import Engine
-from opspilot_mcp.store.schema import correlator, correlator_states, incidents
+from opspilot_mcp.aiops.correlation import Engine, View, view_of
+from opspilot_mcp.aiops.history import History, Row
+from opspilot_mcp.aiops.incident_state import Incident as OpenIncident
+from opspilot_mcp.store.bulk import Bulk
+from opspilot_mcp.store.schema import alert_history, correlator, correlator_states, incidents
 
-_TOKEN = select(correlator.c.token).where(correlator.c.id == 1).with_for_update()
+_MARK = select(correlator.c.token, correlator.c.swept).where(correlator.c.id == 1).with_for_update()
 _STATES = (
     select(incidents.c.key, correlator_states.c.incident_id, correlator_states.c.body)
     .join(incidents, incidents.c.id == correlator_states.c.incident_id)
@@ -29,30 +32,69 @@ _CHANGE = (
     .values(body=bindparam("state"))
 )
 _DROP = delete(correlator_states).where(correlator_states.c.incident_id == bindparam("number"))
+_COLUMNS = ("entity", "alertname", "incidents", "recent", "as_of")
+_HISTORY = select(*(alert_history.c[name] for name in _COLUMNS))
+_ADD_HISTORY = Bulk(insert(alert_history), *_COLUMNS)
+_CHANGE_HISTORY = Bulk(
+    update(alert_history)
+    .where(
+        alert_history.c.entity == bindparam("new_entity"),
+        alert_history.c.alertname == bindparam("new_alertname"),
+    )
+    .values(
+        incidents=bindparam("new_incidents"),
+        recent=bindparam("new_recent"),
+        as_of=bindparam("new_as_of"),
+    )
+)
 
 _KEPT = 4
 _kept: OrderedDict[str, "Correlator"] = OrderedDict()
 
 
 class Correlator:
-    """The engine and the numbers of the incidents that can still grow, by the engine's key."""
+    """The engine, its history, and the numbers of the incidents that can still grow, by the engine's key."""
 
-    def __init__(self, engine: Engine, numbers: dict[str, int]) -> None:
+    def __init__(self, engine: Engine, numbers: dict[str, int], history: History) -> None:
         self.engine = engine
         self.numbers = numbers
+        self.history = history
         self.stored = set(numbers)  # keys that have a row in correlator_states
+        self._last: dict[str, View] = {}  # what timed out since the last save, as it was in the end
+        engine._on_close = self._close  # 12 in the engine's requests: becomes a parameter of `restore`
+
+    def _close(self, incident: OpenIncident) -> None:
+        view = view_of(incident, self.engine.topology, self.history)
+        self.history.learn(incident.cluster, [(place, name) for place, name, _ in view.symptoms])
+        self._last[incident.key] = view
+
+    def views(self) -> dict[int, View]:
+        """Return by number what a reader may know of every incident that changed since the last save.
+
+        When an incident became history, all open ones are told anew: what is rare has changed for them.
+        """
+        keys = dict.fromkeys((*self.engine.dirty(), *self.engine.keys())) if self._last else self.engine.dirty()
+        found = {key: self._last.get(key) or self.engine.view(key, self.history) for key in keys}
+        return {self.numbers[key]: view for key, view in found.items() if view is not None}
+
+    def settle(self) -> None:
+        """Forget what changed: it is stored."""
+        self.engine.clean()
+        self._last.clear()
 
 
 def load(conn: Connection) -> Correlator:
     """Return the correlator as the last transaction left it. Inside a write only: `save` it in the same transaction."""
     topology = topologies.current(conn)
-    token = conn.execute(_TOKEN).scalar()
-    kept = _kept.pop(token, None) if token else None
+    mark = conn.execute(_MARK).first()
+    kept = _kept.pop(mark.token, None) if mark else None
     if kept is not None and kept.engine.topology is topology:
         return kept
     rows = conn.execute(_STATES).all()
     engine = Engine.restore(topology, [from_json(row.body) for row in rows])
-    return Correlator(engine, {row.key: row.incident_id for row in rows})
+    engine._swept = mark.swept if mark else 0
+    history = History(Row(*row) for row in conn.execute(_HISTORY))
+    return Correlator(engine, {row.key: row.incident_id for row in rows}, history)
 
 
 def save(conn: Connection, held: Correlator, *, now: int) -> None:
@@ -73,7 +115,8 @@ def save(conn: Connection, held: Correlator, *, now: int) -> None:
     if changed:
         conn.execute(_CHANGE, changed)
     _forget(conn, held, gone)
-    held.engine.clean()
+    _write_history(conn, held.history.changed())
+    held.settle()
     _leave_token(conn, held, now=now)
 
 
@@ -86,10 +129,22 @@ def _forget(conn: Connection, held: Correlator, gone: list[str]) -> None:
         del held.numbers[key]
 
 
+def _write_history(conn: Connection, rows: list[Row]) -> None:
+    table = alert_history
+    entities = sorted({row.entity for row in rows})
+    known = select(table.c.entity, table.c.alertname).where(table.c.entity.in_(entities))
+    have = {(row.entity, row.alertname) for row in conn.execute(known)} if rows else set()
+    named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    _ADD_HISTORY.run(conn, [row for row in named if (row["entity"], row["alertname"]) not in have])
+    changed = [row for row in named if (row["entity"], row["alertname"]) in have]
+    _CHANGE_HISTORY.run(conn, [{f"new_{name}": value for name, value in row.items()} for row in changed])
+
+
 def _leave_token(conn: Connection, held: Correlator, *, now: int) -> None:
     token = secrets.token_hex(16)
-    if conn.execute(update(correlator).where(correlator.c.id == 1).values(token=token, at_ms=now)).rowcount == 0:
-        conn.execute(insert(correlator).values(id=1, token=token, at_ms=now))
+    values = {"token": token, "swept": held.engine._swept, "at_ms": now}
+    if conn.execute(update(correlator).where(correlator.c.id == 1).values(**values)).rowcount == 0:
+        conn.execute(insert(correlator).values(id=1, **values))
     _kept[token] = held
     while len(_kept) > _KEPT:
         _kept.popitem(last=False)

@@ -105,11 +105,11 @@ def _fold(
     merged = tuple((held.numbers[loser], held.numbers[to]) for one in placements for loser, to in one.merged)
     _place(conn, held, placements, fresh, actor=actor, now=now)
     woken = join(conn, merged)
-    views = _views(held)
-    recheck, fired = _events(held, batch, placements, merged)
+    views = held.views()
+    recheck, fired, touched = _events(held, batch, placements, merged)
     reopened = _write(conn, views, recheck, {**fired, **woken}, books)
     correlator.save(conn, held, now=now)
-    done = Folded(len(batch), _suppressed(placements), opened, tuple(views), merged, reopened)
+    done = Folded(len(batch), _suppressed(placements), opened, touched, merged, reopened)
     _record(conn, done, [alert.id for alert in batch], actor=actor, now=now)
     return done
 
@@ -222,29 +222,26 @@ def _take_over_acknowledgement(conn: Connection, loser: int, survivor: int) -> N
     conn.execute(update(table).where(table.c.id == survivor).values(state="acknowledged", acknowledged_ms=at_ms))
 
 
-def _views(held: Correlator) -> dict[int, View]:
-    views = ((held.numbers[key], held.engine.view(key)) for key in held.engine.dirty())
-    return {number: view for number, view in views if view is not None}
-
-
 def _events(
     held: Correlator, batch: Sequence[Alert], placements: Sequence[Placement], merged: Sequence[tuple[int, int]]
-) -> tuple[set[int], dict[int, int]]:
-    """Return which incidents may have recovered, and the latest firing of each incident, in ms."""
+) -> tuple[set[int], dict[int, int], tuple[int, ...]]:
+    """Return which incidents may have recovered, the latest firing of each in ms, and all that took an alert."""
     ends = dict(merged)
     recheck = {survivor for _, survivor in merged}
     fired: dict[int, int] = {}
+    touched: dict[int, None] = {}
     for alert, placement in zip(batch, placements, strict=True):
         if placement.incident_key is None:
             continue
         number = held.numbers[placement.incident_key]
         while number in ends:
             number = ends[number]
+        touched[number] = None
         if alert.status == "firing":
             fired[number] = max(alert.ts_ms, fired.get(number, 0))
         else:
             recheck.add(number)
-    return recheck, fired
+    return recheck, fired, tuple(touched)
 
 
 def _write(
@@ -258,14 +255,12 @@ def _write(
     before = {row.id: row for row in conn.execute(_BEFORE, {"numbers": list(views)})}
     recheck |= {number for number, row in before.items() if row.recovered_ms is not None}
     recovered = recovery(conn, recheck & views.keys())
-    named = _alertnames(conn, views) if books else {}
     rows = []
     for number, view in views.items():
         row = before[number]
         rows.append(_values(number, view, graver=RANKS[view.severity] > RANKS[row.severity]))
         rows[-1]["new_recovered_ms"] = recovered.get(number)
-        facts = _facts(view, named.get(number, frozenset()))
-        rows[-1]["new_runbook"] = runbooks.choose(conn, number, row.runbook, facts, books)
+        rows[-1]["new_runbook"] = runbooks.choose(conn, number, row.runbook, _facts(view), books)
     if rows:
         conn.execute(_UPDATE, rows)
     _write_services(conn, views)
@@ -274,19 +269,10 @@ def _write(
     return tuple(back)
 
 
-def _alertnames(conn: Connection, numbers: Iterable[int]) -> dict[int, frozenset[str]]:
-    table = tables.alerts
-    pairs = select(table.c.incident_id, table.c.alertname).where(table.c.incident_id.in_(list(numbers))).distinct()
-    found: dict[int, set[str]] = {}
-    for number, name in conn.execute(pairs):
-        found.setdefault(number, set()).add(name)
-    return {number: frozenset(names) for number, names in found.items()}
-
-
-def _facts(view: View, alertnames: frozenset[str]) -> Facts:
+def _facts(view: View) -> Facts:
     return Facts(
         services=frozenset(view.services),
-        alertnames=alertnames,
+        alertnames=frozenset(name for _, name, _ in view.symptoms),
         kinds=frozenset(),
         root=view.candidates[0].entity if view.candidates else None,
     )

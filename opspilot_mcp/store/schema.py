@@ -279,6 +279,7 @@ correlator = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("token", Text, nullable=False),
+    Column("swept", Integer, nullable=False),  # when the engine last closed what had timed out, in its own units
     Column("at_ms", BigInteger, nullable=False),
 )
 
@@ -319,13 +320,15 @@ runbook_steps = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
-# How often an entity raised an alert name in earlier incidents: the rare is the likelier cause.
+# What earlier incidents looked like: the rare is the likelier cause. Rows are `History`'s of aiops/history.py.
 alert_history = Table(
     "alert_history",
     metadata,
-    Column("entity", Text, primary_key=True),
-    Column("alertname", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),  # "cluster/place"
+    Column("alertname", Text, primary_key=True),  # empty in the row that counts the cluster's incidents
     Column("incidents", Integer, nullable=False),
+    Column("recent", Float, nullable=False),  # the same, faded, as of the cluster's incident number `as_of`
+    Column("as_of", Integer, nullable=False),
 )
 
 # -- insights ---------------------------------------------------------------------------------------------------------

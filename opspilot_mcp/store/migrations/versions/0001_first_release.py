@@ -34,6 +34,8 @@ def upgrade() -> None:
         sa.Column("entity", sa.Text(), nullable=False),
         sa.Column("alertname", sa.Text(), nullable=False),
         sa.Column("incidents", sa.Integer(), nullable=False),
+        sa.Column("recent", sa.Float(), nullable=False),
+        sa.Column("as_of", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("entity", "alertname", name=op.f("pk_alert_history")),
     )
     op.create_table(
@@ -52,6 +54,7 @@ def upgrade() -> None:
         "correlator",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("swept", sa.Integer(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_correlator")),
     )
