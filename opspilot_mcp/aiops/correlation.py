@@ -189,9 +189,10 @@ class Engine:
         gap = s.ts_ms - seen.last_ms if seen is not None and seen.firing and s.firing else 0
         scope.add(incident, s, why, also, self._seq)
         placed = Placement(s.alert_id, incident.key, why, also)
-        if gap < self.params.latch_ms:
-            return placed
-        placed = regroup.second_wave(scope, incident, s, gap, placed, self.params, self._seq)
+        if gap >= self.params.latch_ms:
+            placed = regroup.second_wave(scope, incident, s, gap, placed, self.params, self._seq)
+        else:
+            placed = regroup.new_onset(scope, incident, s, placed, self.params, self._seq)
         if placed.opened:
             self._home[placed.incident_key or ""] = scope
             self._mark(incident.key)

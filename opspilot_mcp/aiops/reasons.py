@@ -22,6 +22,7 @@ _SENTENCES = {
     "recurs": "The same lone alert of {entity} was here {ago}.",
     "quotes": "It repeats the words of an alert of the incident, seen {ago}.",
     "second_wave": "Alerts of {entity} and others fired anew together: a second onset, not the first one going on.",
+    "new_onset": "A crowd came after a silence longer than all before it: a new onset, not the first one going on.",
     "opened": "First alert of a new incident, at {entity}.",
 }
 

@@ -37,18 +37,40 @@ def second_wave(
     incident.wave.append(Refire(s.ts_ms, gap_ms, s.entity, s.fingerprint))
     if not _is_front(incident.wave, p):
         return placed
-    start = min(r.ts_ms for r in incident.wave)
+    return _split_off(scope, incident, s, min(r.ts_ms for r in incident.wave), "second_wave", placed, p, seq)
+
+
+def new_onset(scope: Scope, incident: Incident, s: Signal, placed: Placement, p: Params, seq: int) -> Placement:
+    """Split a crowd off that came after a silence longer than all that the incident had lived before it.
+
+    Only where no fault is known: a fault that shows late explains such a crowd.
+    """
+    n, stamps = p.onset_alerts, incident.stamps
+    if incident.anchors or len(stamps) <= n or not 0 <= stamps[-1] - stamps[-n] <= p.onset_crowd_ms:
+        return placed
+    start, before = min(stamps[-n:]), max(stamps[:-n])
+    if start - before < max(p.onset_silence_ms, before - incident.opened_ms):
+        return placed
+    return _split_off(scope, incident, s, start, "new_onset", placed, p, seq)
+
+
+def _split_off(
+    scope: Scope, incident: Incident, s: Signal, start: int, kind: str, placed: Placement, p: Params, seq: int
+) -> Placement:
+    """Move what came since `start` to a new incident, opened by this alert; the old one takes nothing new."""
+    front = [m for m in incident.recent if m.signal.ts_ms >= start]
+    if not front or front[-1].signal.alert_id != s.alert_id:
+        return placed
     other = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, start)
     scope.open[other.key] = other
     incident.sealed, incident.wave = True, []
     moved = []
-    for member in [m for m in incident.recent if m.signal.ts_ms >= start]:
+    for member in front:
         m = member.signal
-        why = reason("second_wave", m, m.entity, 0, m.ts_ms - start, p.same_entity)
+        why = reason(kind, m, m.entity, 0, m.ts_ms - start, p.same_entity)
         scope.move(member, incident, other, why, (), seq)
         moved.append(Placement(m.alert_id, other.key, why))
-    mine = next((m for m in moved if m.alert_id == s.alert_id), placed)
-    return mine._replace(opened=True, revised=tuple(m for m in moved if m.alert_id != s.alert_id))
+    return moved[-1]._replace(opened=True, revised=tuple(moved[:-1]))
 
 
 def _is_front(wave: list[Refire], p: Params) -> bool:

@@ -33,16 +33,16 @@ class Scope:
         key = incident.key
         self.by_print[s.fingerprint] = key
         self.by_words[s.text] = self.by_words[s.said] = key
-        self._stand(key, s.entity)
-        if s.host:
-            self._stand(key, s.host)
-        if s.change:
-            self._stand(key, s.change)
-        if s.kind == "fault" and s.rank:
-            self._stand(key, s.name)
+        for name, held in ((s.entity, incident.entities), (s.host, incident.hosts), (s.change, incident.changes)):
+            if name is not None and name in held:
+                self._stand(key, name)
+        if s.entity in incident.anchors:
             self._faulty.setdefault(s.entity, {})[key] = None
+            if s.name in incident.causes:
+                self._stand(key, s.name)
+        if incident.anchors:
             self._causeless.pop(key, None)
-        elif not incident.anchors:
+        else:
             self._causeless[key] = None
         self._latest.pop(key, None)
         self._latest[key] = None
@@ -93,7 +93,7 @@ class Scope:
         else:
             keys = dict.fromkeys(self.open)
         keys.pop(cause.key, None)
-        return oldest_first(i for i in map(self.open.__getitem__, keys) if not i.sealed)
+        return oldest_first(self.open[key] for key in keys if key in self.open and not self.open[key].sealed)
 
     def index(self, incident: Incident) -> None:
         """Lead to every member of an incident that came from a stored state or out of a merge."""
@@ -172,4 +172,8 @@ class Scope:
     ) -> None:
         """Move a recent member from one incident to another."""
         home.drop(member)
+        entity = member.signal.entity
+        if entity not in home.entities:
+            self._leave(self._at, entity, home.key)
+            self._leave(self._faulty, entity, home.key)
         self.add(to, member.signal, reason, also, seq)

@@ -40,6 +40,7 @@ class Params:
     unplaced: float = 0.45  # the map does not know it, and something goes on in its cluster
     unlikely: float = 0.40  # possible, but a cause of its own is likelier
     off_path: float = 0.60  # factor on neighbours that no known fault of the incident explains
+    unlit: float = 0.80  # factor when nothing between the service and the fault has alerted
     latched: float = 0.70  # factor when the incident has this alert, still firing, in other words
 
     repeat_ms: int = 330_000  # one alert told again within this stays where it is
@@ -61,6 +62,9 @@ class Params:
     front_alerts: int = 5
     front_entities: int = 3
     front_spread_ms: int = 30_000  # with gaps that differ by this: repeats by timer have one gap
+    onset_alerts: int = 8  # this many within `onset_crowd_ms`,
+    onset_crowd_ms: int = 5_000
+    onset_silence_ms: int = 30_000  # after a silence this long and longer than the incident's life, are a new onset
     active_ms: int = 900_000  # after this silence an incident only takes its own repeats
     keep_ms: int = 3_600_000  # and after this it is closed
 
@@ -85,7 +89,7 @@ def explain(incident: Incident, s: Signal, topology: Topology, p: Params) -> Exp
     """Return the incident's best explanation of the alert; score 0 when there is none."""
     if incident.lone or s.kind == "other" or (s.change and incident.anchors and s.change not in incident.changes):
         return NONE
-    best = _same_entity(incident, s, p)
+    best = _same_entity(incident, s, topology, p)
     if s.change and s.change in incident.changes:
         lag = s.ts_ms - incident.changes[s.change]
         best = _better(best, Explanation(p.same_change, "same_change", s.entity, 0, lag))
@@ -122,26 +126,27 @@ def onset_fit(lag_ms: int, hops: int, p: Params) -> float:
     return 1 / (1 + (off / spread) ** 2)
 
 
-def _same_entity(incident: Incident, s: Signal, p: Params) -> Explanation:
+def _same_entity(incident: Incident, s: Signal, topology: Topology, p: Params) -> Explanation:
     seen = incident.entities.get(s.entity)
     if seen is None:
         return NONE
     weight = p.same_entity
     if s.kind == "fault" and incident.anchors:
-        weight = _second_fault(incident, s, p)
+        weight = _second_fault(incident, s, topology, p)
     lag = s.ts_ms - seen[1]
     return Explanation(weight * fade(lag, p), "same_entity", s.entity, 0, lag)
 
 
-def _second_fault(incident: Incident, s: Signal, p: Params) -> float:
+def _second_fault(incident: Incident, s: Signal, topology: Topology, p: Params) -> float:
     """Weight of a fault at a member of an incident whose cause is known: a cause of its own, unless it is that one."""
     if s.entity not in incident.anchors:
         return 0.0
     shared = is_shared(s.name)
     if any(is_shared(name) != shared for name in incident.causes):
         return 0.0  # an expired certificate does not fill a disk
-    if s.service is not None and s.host in incident.anchors and not is_gone(s.name):
-        return p.unlikely
+    if s.service is not None and not is_gone(s.name):
+        if any(s.service in topology.on_host.get(anchor, ()) for anchor in incident.anchors):
+            return p.unlikely  # what the host did to it was to go; this is something else
     return p.same_entity
 
 
@@ -242,8 +247,17 @@ def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Expl
         if hops is not None:
             lag = s.ts_ms - since
             score = p.depends_on * p.per_hop**hops * onset_fit(lag, hops, p)
+            if hops >= 2 and not _is_lit(incident, s, anchor, topology):
+                score *= p.unlit
             best = _better(best, Explanation(score, "depends_on", anchor, hops, lag))
     return best
+
+
+def _is_lit(incident: Incident, s: Signal, anchor: str, topology: Topology) -> bool:
+    """Whether harm was seen on the way: a callee that alerted in the incident, or the service on the host itself."""
+    if s.service is None or anchor in topology.on_host and s.service in topology.on_host[anchor]:
+        return True
+    return any(callee in incident.entities for callee in topology.callees.get(s.service, ()))
 
 
 def _call(
