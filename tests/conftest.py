@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastmcp import Client
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 
 from opspilot_mcp.app import App
 from opspilot_mcp.policy import Policy
+from opspilot_mcp.server import build_server
 from opspilot_mcp.settings import Settings
 from opspilot_mcp.store import migrate, sqlite
 from opspilot_mcp.store.db import Db, open_db
@@ -72,15 +74,15 @@ async def app(db: Db, policy: Policy, tmp_path: Path, clock: FakeClock) -> App:
 
 
 @pytest.fixture
-async def agent(app: App) -> AsyncIterator[Client]:
+async def agent(app: App) -> AsyncIterator[Client[Any]]:
     """An MCP client in memory, on the newest protocol."""
-    from opspilot_mcp.server import build_server
-
-    async with Client(build_server(_lend(app))) as client:
+    async with Client(build_server(lend(app))) as client:
         yield client
 
 
-def _lend(app: App) -> Callable[[], "object"]:
+def lend(app: App) -> Callable[[], AbstractAsyncContextManager[App]]:
+    """Return what `build_server` opens: an App that is open already and stays so."""
+
     @asynccontextmanager
     async def lent() -> AsyncIterator[App]:
         yield app
