@@ -107,7 +107,7 @@ def _fold(
     woken = join(conn, merged)
     views = held.views()
     recheck, fired, touched = _events(held, batch, placements, merged)
-    reopened = _write(conn, views, recheck, {**fired, **woken}, books)
+    reopened = write(conn, views, recheck, {**fired, **woken}, books)
     correlator.save(conn, held, now=now)
     done = Folded(len(batch), _suppressed(placements), opened, touched, merged, reopened)
     _record(conn, done, [alert.id for alert in batch], actor=actor, now=now)
@@ -244,7 +244,7 @@ def _events(
     return recheck, fired, tuple(touched)
 
 
-def _write(
+def write(
     conn: Connection,
     views: Mapping[int, View],
     recheck: set[int],
@@ -263,7 +263,7 @@ def _write(
         rows[-1]["new_runbook"] = runbooks.choose(conn, number, row.runbook, _facts(view), books)
     if rows:
         conn.execute(_UPDATE, rows)
-    _write_services(conn, views)
+    write_services(conn, {number: view.services for number, view in views.items()})
     back = [n for n, row in before.items() if row.state == "resolved" and fired.get(n, -1) > (row.resolved_ms or 0)]
     _reopen(conn, back)
     return tuple(back)
@@ -293,10 +293,11 @@ def _values(number: int, view: View, *, graver: bool) -> dict[str, Any]:
     }
 
 
-def _write_services(conn: Connection, views: Mapping[int, View]) -> None:
+def write_services(conn: Connection, services: Mapping[int, Sequence[str]]) -> None:
+    """Bring the services of these incidents to what is given."""
     table = tables.incident_services
-    have = {tuple(row) for row in conn.execute(select(table).where(table.c.incident_id.in_(list(views))))}
-    want = {(number, service) for number, view in views.items() for service in view.services}
+    have = {tuple(row) for row in conn.execute(select(table).where(table.c.incident_id.in_(list(services))))}
+    want = {(number, service) for number, names in services.items() for service in names}
     gone, new = sorted(have - want), sorted(want - have)
     if gone:
         conn.execute(delete(table).where(tuple_(table.c.incident_id, table.c.service).in_(gone)))
