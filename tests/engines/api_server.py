@@ -147,6 +147,7 @@ def answer_reading(request: dict[str, Any]) -> str:
 def _handler_of(server: ApiServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes: the second would wait for the first's receipt
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["content-length"]))

@@ -35,6 +35,13 @@ def test_the_macro_that_fits_most_narrowly_is_taken() -> None:
     assert templates.fill(macros, LETTER, BRIEF).engine == "macro:narrow"
 
 
+def test_a_macro_for_other_priorities_is_not_taken() -> None:
+    outage = _macro("outage").model_copy(update={"priorities": ("P1",)})
+
+    assert templates.fill([outage], LETTER, BRIEF).engine == "macro:receipt-en"
+    assert templates.fill([outage], LETTER, BRIEF.model_copy(update={"priority": "P1"})).engine == "macro:outage"
+
+
 @pytest.mark.parametrize(
     ("body", "language"),
     [
