@@ -185,6 +185,8 @@ class Incident:
             seen.count -= 1
             if seen.count <= 0:
                 del self.prints[s.fingerprint]
+        self.words.pop(s.text, None)
+        self.words.pop(s.said, None)
         entity = self.entities.get(s.entity)
         if entity is not None:
             entity[2] -= 1

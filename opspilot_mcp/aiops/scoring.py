@@ -144,10 +144,9 @@ def _second_fault(incident: Incident, s: Signal, topology: Topology, p: Params) 
     shared = is_shared(s.name)
     if any(is_shared(name) != shared for name in incident.causes):
         return 0.0  # an expired certificate does not fill a disk
-    if s.service is not None and not is_gone(s.name):
-        if any(s.service in topology.on_host.get(anchor, ()) for anchor in incident.anchors):
-            return p.unlikely  # what the host did to it was to go; this is something else
-    return p.same_entity
+    carried = s.service is not None and any(s.service in topology.on_host.get(a, ()) for a in incident.anchors)
+    # What a host at fault does to the services it carries is that they go; another fault is something else.
+    return p.unlikely if carried and not is_gone(s.name) else p.same_entity
 
 
 def _fault(incident: Incident, s: Signal, topology: Topology, p: Params) -> Explanation:
@@ -255,7 +254,7 @@ def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Expl
 
 def _is_lit(incident: Incident, s: Signal, anchor: str, topology: Topology) -> bool:
     """Whether harm was seen on the way: a callee that alerted in the incident, or the service on the host itself."""
-    if s.service is None or anchor in topology.on_host and s.service in topology.on_host[anchor]:
+    if s.service is None or s.service in topology.on_host.get(anchor, ()):
         return True
     return any(callee in incident.entities for callee in topology.callees.get(s.service, ()))
 
