@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, selec
 from opspilot_mcp import proposals
 from opspilot_mcp.clock import DAY_MS, human_span, iso
 from opspilot_mcp.insights import attainment, blockers, ledger, volume
-from opspilot_mcp.insights.attainment import Target
+from opspilot_mcp.insights.attainment import Attainment, Target
 from opspilot_mcp.insights.blockers import Blocker
 from opspilot_mcp.store import ids
 from opspilot_mcp.store.schema import alerts, incidents, tickets
@@ -37,7 +37,7 @@ class Figure(BaseModel):
 
 
 class Summary(BaseModel):
-    """The page, and its figures in the order in which they stand on it."""
+    """The page, and the figures printed on it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,10 +48,11 @@ class Summary(BaseModel):
 
 
 class _Page:
-    """The page while it is written: lines, and the figures printed in them."""
+    """The page while it is written: the sentences at its top, the lines below, and the figures printed in them."""
 
     def __init__(self, now: int, days: int) -> None:
         self.now, self.since, self.before, self.days = now, now - days * DAY_MS, now - 2 * days * DAY_MS, days
+        self.top: list[str] = []
         self.lines: list[str] = []
         self.figures: list[Figure] = []
 
@@ -87,14 +88,14 @@ def markdown(conn: Connection, now: int, days: int = 7) -> Summary:
     trends = blockers.trends(conn, now, days, _SHOWN_BLOCKERS)
     since = page.say(iso(page.since)[:10], "first day of the period", "period")
     until = page.say(iso(now)[:10], "last day of the period", "period")
-    page.lines.append(f"# Support and operations, {since} to {until}")
+    title = f"# Support and operations, {since} to {until}"
     _volume(page, conn, trends.previous_total)
     _deadlines(page, conn)
     _blockers(page, trends)
     _incidents(page, conn)
     _spend(page, conn)
     _waiting(page, conn)
-    text = "\n".join(page.lines) + "\n"
+    text = "\n".join([title, "", " ".join(page.top), *page.lines]) + "\n"
     return Summary(since_ms=page.since, until_ms=now, markdown=text, figures=tuple(page.figures))
 
 
@@ -103,7 +104,8 @@ def markdown(conn: Connection, now: int, days: int = 7) -> Summary:
 
 def _volume(page: _Page, conn: Connection, previous: int) -> None:
     counts = volume.count(conn, page.since, page.now)
-    said = [_change(page, counts.total, previous)]
+    page.top.append(_change(page, counts.total, previous))
+    said = [_solved(page, conn)]
     if counts.merged:
         said.append(f"{page.tickets(counts.merged, 'merged as duplicates', 'volume.count')} merged as duplicates.")
     for title, table in (("category", counts.by_category), ("priority", counts.by_priority)):
@@ -130,6 +132,17 @@ def _change(page: _Page, total: int, previous: int) -> str:
     return f"{came} came in, {difference} {word}{share} than the {before} of the period before."
 
 
+def _solved(page: _Page, conn: Connection) -> str:
+    number, found = _tickets(
+        conn,
+        tickets.c.status.in_(["resolved", "closed"]),
+        tickets.c.resolved_ms > page.since,
+        tickets.c.resolved_ms <= page.now,
+        tickets.c.merged_into.is_(None),
+    )
+    return f"Resolved: {page.tickets(number, 'resolved', 'summary.resolved', found)}."
+
+
 def _first_priority(page: _Page, conn: Connection) -> list[str]:
     in_period = (tickets.c.created_ms > page.since, tickets.c.created_ms <= page.now)
     is_p1 = (tickets.c.priority == "P1", tickets.c.merged_into.is_(None))
@@ -148,8 +161,16 @@ def _first_priority(page: _Page, conn: Connection) -> list[str]:
 
 
 def _deadlines(page: _Page, conn: Connection) -> None:
-    found = attainment.sla(conn, page.since, page.now, now=page.now)
-    said = [_attained(page, "First response", found.first_response), _attained(page, "Resolution", found.resolution)]
+    now = attainment.sla(conn, page.since, page.now, now=page.now)
+    before = attainment.sla(conn, page.before, page.since, now=page.now)
+    if now.first_response.decided:
+        met, decided = now.first_response.met, now.first_response.decided
+        share = page.share(met, decided, "first response met", "attainment.sla")
+        page.top.append(f"First responses in time: {share}.")
+    said = [
+        _attained(page, "First response", now.first_response, before.first_response),
+        _attained(page, "Resolution", now.resolution, before.resolution),
+    ]
     late, late_ids = _tickets(
         conn,
         tickets.c.queue_key.is_not(None),
@@ -160,13 +181,16 @@ def _deadlines(page: _Page, conn: Connection) -> None:
     )
     if late:
         number = page.tickets(late, "open past their next deadline", "summary.overdue", late_ids)
-        said.append(f"Past the next deadline now: {number}{page.listed(late, late_ids)}.")
+        page.top.append(f"{number} {'is' if late == 1 else 'are'} past the next deadline now.")
+        again = page.say(late, "open past their next deadline", "summary.overdue", late_ids)
+        said.append(f"Past the next deadline now: {again}{page.listed(late, late_ids)}.")
     else:
         said.append("No open ticket is past its next deadline.")
+    said += [_missed(page, name, target) for name, target in _with_misses(now)]
     page.section("Deadlines", said)
 
 
-def _attained(page: _Page, name: str, target: Target) -> str:
+def _attained(page: _Page, name: str, target: Target, before: Target) -> str:
     label = name.lower()
     running = page.say(target.running, f"{label} still running", "attainment.sla")
     if not target.decided:
@@ -175,9 +199,21 @@ def _attained(page: _Page, name: str, target: Target) -> str:
     met = page.say(target.met, f"{label} met", "attainment.sla")
     decided = page.say(target.decided, f"{label} decided", "attainment.sla")
     said = f"{name}: met for {met} of {decided} ({share}), {running} still running"
-    missed = {name: score.missed for name, score in target.by_priority.items() if score.missed}
-    parts = (f"{k} {page.say(v, f'{label} missed, {k}', 'attainment.sla')}" for k, v in missed.items())
-    return f"{said}; missed: {', '.join(parts)}." if missed else f"{said}."
+    if not before.decided:
+        return f"{said}."
+    was = page.share(before.met, before.decided, f"{label} met in the period before", "attainment.sla")
+    return f"{said}; in the period before: {was}."
+
+
+def _with_misses(found: Attainment) -> list[tuple[str, Target]]:
+    both = (("First responses", found.first_response), ("Resolutions", found.resolution))
+    return [(name, target) for name, target in both if target.missed]
+
+
+def _missed(page: _Page, name: str, target: Target) -> str:
+    missed = {priority: score.missed for priority, score in target.by_priority.items() if score.missed}
+    parts = (f"{k} {page.say(v, f'{name.lower()} missed, {k}', 'attainment.sla')}" for k, v in missed.items())
+    return f"{name} missed: {', '.join(parts)}."
 
 
 def _blockers(page: _Page, trends: blockers.Trends) -> None:
@@ -187,8 +223,13 @@ def _blockers(page: _Page, trends: blockers.Trends) -> None:
             said.append(
                 f"{page.say(more, f'{kind} that recur and are not listed', 'blockers.trends')} more {kind} recur."
             )
-    least = page.say(blockers.RECURS, "tickets from which on a tag or category recurs", "blockers.RECURS")
-    page.section("What recurs", said or [f"No tag or category came up on {least} tickets or more."])
+    if not said:
+        least = page.say(blockers.RECURS, "tickets from which on a tag or category recurs", "blockers.RECURS")
+        said.append(f"No tag or category came up on {least} tickets or more.")
+    for first in (trends.tags or trends.categories)[:1]:
+        count = page.tickets(first.count, f"{first.kind} {_name(first.name)}", "blockers.trends", first.tickets)
+        page.top.append(f"Most often came {_name(first.name)}: {count}.")
+    page.section("What recurs", said)
 
 
 def _blocker(page: _Page, found: Blocker) -> str:
@@ -216,9 +257,16 @@ def _incidents(page: _Page, conn: Connection) -> None:
     if arrived > opened:
         share = page.share(arrived - opened, arrived, "noise reduction", "1 - incidents opened / alerts received")
         said.append(f"Noise reduction: {share}.")
+        page.top.append(_folded(page, arrived, opened))
     open_now = page.say(still, "incidents open", "summary.incidents_open", still_ids)
     said.append(f"Open now: {open_now}{page.listed(still, still_ids)}.")
     return page.section("Incidents", said)
+
+
+def _folded(page: _Page, arrived: int, opened: int) -> str:
+    count = page.say(arrived, "alerts received", "summary.alerts")
+    number = page.say(opened, "incidents opened", "summary.incidents_opened")
+    return f"{count} alerts came down to {number} {'incident' if opened == 1 else 'incidents'}."
 
 
 def _spend(page: _Page, conn: Connection) -> None:
@@ -267,6 +315,7 @@ def _messages(page: _Page, conn: Connection) -> list[str]:
             shown = page.say(number, meaning, query, found)
             age = page.say(human_span(page.now - oldest), f"{meaning}: age of the oldest", query)
             said.append(f"{meaning}: {shown}, the oldest for {age}{page.listed(number, found)}.")
+            page.top.append(f"{meaning}: {page.say(number, meaning, query, found)}.")
     if said and not proposals.gate_state(conn, now=page.now).running:
         said.append("The gate is not running: no message can leave until a person starts it.")
     return said

@@ -54,7 +54,9 @@ def test_the_page_says_what_the_rows_say(conn: Connection) -> None:
     assert "# Support and operations, 2026-02-23 to 2026-03-02" in page
     assert "13 tickets came in, 12 more than the 1 of the period before." in page
     assert "P1: 1 ticket came in: T-13." in page
-    assert "Past the next deadline now: 1 ticket: T-13." in page
+    assert "Past the next deadline now: 1: T-13." in page
+    assert "First response: met for 0 of 13 (0.0 %), 0 still running; in the period before: 100.0 %." in page
+    assert "First responses missed: P1 1, P3 12." in page
     assert "Tag `login`: 12 tickets, up from 0: T-1, T-2, T-3, T-4, T-5, T-6, T-7, T-8, T-9, T-10 and 2 more." in page
     assert "Alerts received: 40. Incidents opened: 2: INC-2, INC-1." in page
     assert "Noise reduction: 95.0 %." in page
@@ -62,6 +64,26 @@ def test_the_page_says_what_the_rows_say(conn: Connection) -> None:
     assert "In human review: 1 ticket: T-13." in page
     assert "Messages that wait for a signature: 1, the oldest for 2 h 00 min: PR-1." in page
     assert "The gate is not running" in page
+
+
+def test_the_page_opens_with_the_sentences_its_numbers_call_for(conn: Connection) -> None:
+    _a_busy_week(conn)
+
+    top = summary.markdown(conn, NOON).markdown.split("\n")[2]
+
+    assert top == (
+        "13 tickets came in, 12 more than the 1 of the period before. First responses in time: 0.0 %. "
+        "1 ticket is past the next deadline now. Most often came `login`: 12 tickets. "
+        "40 alerts came down to 2 incidents. Messages that wait for a signature: 1."
+    )
+
+
+def test_what_was_resolved_in_the_period_is_counted(conn: Connection) -> None:
+    for resolved_ms in (NOON - WEEK, NOON - WEEK + 1, NOON, NOON + 1):
+        ticket(conn, age_ms=2 * WEEK, status="resolved", resolved_ms=resolved_ms)
+    ticket(conn, resolved_ms=NOON)
+
+    assert "Resolved: 2 tickets." in summary.markdown(conn, NOON).markdown
 
 
 def test_a_change_is_given_in_per_cent_from_ten_tickets_on(conn: Connection) -> None:
