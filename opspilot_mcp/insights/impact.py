@@ -151,15 +151,19 @@ def _story(conn: Connection, incident: Incident) -> _Story:
     told = timeline.members(conn, incident, limit=_CONDITIONS).members
     names = tuple((service, words_of(service) - _COMMON) for service in incident.services)
     said = " ".join([incident.title, *(f"{one.alertname} {one.summary}" for one in told)])
-    return _Story(incident, names, words_of(said) - _COMMON)
+    telling = frozenset(word for word in words_of(said) - _COMMON if len(word) > 2)
+    return _Story(incident, names, telling)
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return the words of a text, lower case, without accents and plural s; `CardPayments` is two words."""
+    """Return the words of a text, two letters or more, lower case, without accents and plural s.
+
+    `CardPayments` is two words.
+    """
     spaced = _CAMEL.sub(" ", text)
     plain = "".join(c for c in unicodedata.normalize("NFKD", spaced) if not unicodedata.combining(c))
     found = (word.removesuffix("s") for word in _WORDS.findall(plain.lower()))
-    return frozenset(word for word in found if len(word) > 2 and not word.isdigit())
+    return frozenset(word for word in found if len(word) > 1 and not word.isdigit())
 
 
 # What monitors say of everything, and so of nothing.
