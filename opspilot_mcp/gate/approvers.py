@@ -283,7 +283,7 @@ def open_key(home: Home, name: str, key_id: str, passphrase: str) -> keys.KeyPai
 
 # -- separation of duties ----------------------------------------------------------------------------------------------
 
-_LOOKS_LIKE = str.maketrans("аеорсухіјѕԁһӏνοαρτυικ0135", "aeopcyxijsdhlvoaptuikolse")
+_LOOKS_LIKE = str.maketrans("аеорсухіјѕԁһӏνοαρτυικ0135", "aeopcyxijsdhlvoaptuikoles")
 
 
 def is_same_person(approver: str, principal: str) -> bool:

@@ -172,6 +172,8 @@ def verify(conn: Connection, checkpoints: Checkpoints, public: bytes) -> Verdict
         previous, expected = row["hash"], expected + 1
     if len(held) >= expected:
         return Verdict(count, len(held), expected, f"rows {expected} to {len(held)} were cut off the end")
+    if count and not held:
+        return Verdict(count, 0, 1, fault or "the file of checkpoints is gone")
     missing = _missing_triggers(conn)
     if fault or missing:
         return Verdict(count, len(held), len(held) + 1 if fault else expected, fault or missing)

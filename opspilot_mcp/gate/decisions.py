@@ -14,6 +14,7 @@ Deciding, the other direction (a live Session, whose key the approver's passphra
     resolve(conn, authority, session, message_id, was_sent=, now=)   uncertain or failed
     release(conn, authority, session, now=)                          ends a kill
     end_quarantine(conn, authority, session, now=)
+    accept_clock(conn, authority, session, now=)                     after a clock that ran ahead was put right
 
 `shown_sha256` is the digest of the bytes the person was shown: a signature is for those or for nothing. `fresh` says
 that the passphrase was typed for this very decision. `approve` never raises after it has stored a signature.
@@ -239,7 +240,9 @@ def _count(
     """Approve the message when enough signatures count now; else say how many are missing."""
     content = snapshots.content(conn, message.number)
     found = signatures.standing(conn, authority, message, content, trusted, now=now)
-    wanted, to, not_before = signatures.needed(message, trusted), message.state, None
+    wanted = signatures.needed(message, trusted)
+    to: State = "pending"
+    not_before: int | None = None
     detail = f"signed by {', '.join(found.signers)}: {len(found.signers)} of {wanted}"
     if signatures.is_sufficient(found, message, trusted):
         to, not_before = "approved", now + authority.policy.undo_ms(message.channel_kind)
@@ -384,6 +387,18 @@ def release(conn: Connection, authority: Authority, session: Session, *, now: in
     """Let messages leave again after a kill; False when nothing was stopped."""
     now, _, me = _signer(conn, authority, session, now=now)
     return state.release(conn, f"person:{me.name}", now=now)
+
+
+def accept_clock(conn: Connection, authority: Authority, session: Session, *, now: int) -> bool:
+    """Put the high-water mark back to `now`; every signature in force is void, so none comes to life again."""
+    standing = state.read(conn)
+    if now >= standing.high_water_ms:
+        return False
+    _, _, me = _signer(conn, authority, session, now=now)
+    for message in snapshots.in_state(conn, ("approved", "retry", "pending"), limit=100_000):
+        snapshots.set_state(conn, message.number, "pending", "the clock was set back; sign again", now=now)
+    state.set_clock(conn, f"person:{me.name}", now=now)
+    return True
 
 
 def end_quarantine(conn: Connection, authority: Authority, session: Session, *, now: int) -> bool:

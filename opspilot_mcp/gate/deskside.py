@@ -4,6 +4,7 @@ Nothing in it is believed beyond what it says about itself: every statement is b
 and views inside the file cannot run, and only the columns the gate must write can be written.
 """
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ T = TypeVar("T")
 _LIMIT_BYTES = 8_000_000
 _STEP_S = 3.0
 _BUSY_MS = 2_000
-_BATCH = 200
+BATCH = 200
 _THREAD_CHARS = 400_000
 # What the gate may write there. Everything else in the file is for reading.
 _MAY_UPDATE = {(proposals.name, name) for name in ("outcome", "outcome_detail", "outcome_ms", "sent_body", "asked")} | {
@@ -89,46 +90,56 @@ class Desk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._thread: sqlite.ThreadConnection | None = None
-        self._conn: Connection | None = None
+        self._reading: Connection | None = None
+        self._writing: Connection | None = None
 
-    async def run(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `fn(conn, ...)` as one bounded transaction. Raises StoreUnusable while there is no desk."""
+    async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(conn, ...)` on one bounded snapshot. Raises StoreUnusable while there is no desk."""
         thread = await self._open()
-        return await thread.run(lambda: self._transact(lambda conn: fn(conn, *args, **kwargs)))
+        return await thread.run(lambda: self._transact(self._reading, lambda conn: fn(conn, *args, **kwargs)))
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(conn, ...)` as one bounded write transaction. Raises StoreUnusable while there is no desk."""
+        thread = await self._open()
+        return await thread.run(lambda: self._transact(self._writing, lambda conn: fn(conn, *args, **kwargs)))
 
     async def _open(self) -> sqlite.ThreadConnection:
         if self._thread is None:
-            if not self.path.exists():
+            if not await asyncio.to_thread(self.path.exists):
                 raise StoreUnusable("There is no desk database yet. Start opspilot-mcp once.")
             thread = sqlite.ThreadConnection(partial(connect, self.path), 64)
             thread._thread.daemon = True
             await thread
-            self._conn = await thread.run(lambda: sit(thread._conn))
+            self._reading, self._writing = await thread.run(lambda: sit(thread._conn))
             self._thread = thread
         return self._thread
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
-        assert self._conn is not None  # noqa: S101 - _open came first
-        assert self._thread is not None  # noqa: S101
+    def _transact(self, conn: Connection | None, work: Callable[[Connection], T]) -> T:
+        assert conn is not None  # noqa: S101 - _open came first
         deadline = time.monotonic() + _STEP_S
-        self._thread._conn.set_progress_handler(lambda: int(time.monotonic() > deadline), 10_000)
+        raw = conn.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101
+        raw.set_progress_handler(lambda: int(time.monotonic() > deadline), 10_000)
         try:
-            with self._conn.begin():
-                found = self._conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            with conn.begin():
+                found = conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
                 if found != DESK.head:
                     raise StoreUnusable(
                         f"The desk has schema {found!s:.20}, this gate reads {DESK.head}. Restart both."
                     )
-                return work(self._conn)
+                return work(conn)
         except DBAPIError as error:
             raise _meaning(error, self.path) from error
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._thread is not None and self._conn is not None:
-            await self._thread.run(self._conn.close)
-            await self._thread.close()
-            self._thread = self._conn = None
+        if self._thread is None:
+            return
+        for conn in (self._reading, self._writing):
+            if conn is not None:
+                await self._thread.run(conn.close)
+        await self._thread.close()
+        self._thread = self._reading = self._writing = None
 
 
 def _meaning(error: DBAPIError, path: Path) -> OpsPilotError:
@@ -143,17 +154,19 @@ def connect(path: Path) -> sqlite3.Connection:
     raw.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     raw.execute("PRAGMA cell_size_check = ON")
     raw.execute("PRAGMA mmap_size = 0")
+    raw.text_factory = _text
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LIMIT_BYTES)
     raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     raw.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
     return raw
 
 
-def sit(raw: sqlite3.Connection) -> Connection:
-    """Return a SQLAlchemy connection on `raw` that may do what the gate does there, and nothing more."""
-    conn = sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect()
-    raw.set_authorizer(_authorize)  # after the engine's own first questions
-    return conn
+def sit(raw: sqlite3.Connection) -> tuple[Connection, Connection]:
+    """Return connections on `raw` for reading and for writing that may do what the gate does there, and no more."""
+    reading = sqlite.engine_over(raw, begin="BEGIN").connect()
+    writing = sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect()
+    raw.set_authorizer(_authorize)  # after the engines' own first questions
+    return reading, writing
 
 
 def _authorize(action: int, first: str | None, second: str | None, _schema: str | None, inner: str | None) -> int:
@@ -186,12 +199,14 @@ _COLUMNS = [
 ]
 
 
+_UNSEEN = select(proposals.c.id).where(proposals.c.outcome.is_(None)).order_by(proposals.c.id).limit(BATCH)
+
+
 def unseen(conn: Connection) -> list[tuple[int, Look]]:
     """Return (number, look) for proposals no gate has answered yet, oldest first."""
-    rows = conn.execute(
-        select(*_COLUMNS).where(proposals.c.outcome.is_(None)).order_by(proposals.c.id).limit(_BATCH)
-    ).mappings()
-    return [(int(row["number"]), _look(conn, dict(row))) for row in rows.all()]
+    numbers = [int(number) for number in conn.execute(_UNSEEN).scalars()]
+    found = _rows(conn, numbers)
+    return [(number, _look(conn, found.get(number))) for number in numbers]
 
 
 def look_whole(conn: Connection, numbers: list[int]) -> dict[int, Look]:
@@ -202,19 +217,51 @@ def look_whole(conn: Connection, numbers: list[int]) -> dict[int, Look]:
 def look_at(conn: Connection, numbers: list[int], *, thread: bool = False) -> dict[int, Look]:
     """Return what the desk says now of these proposals; one that is gone is missing."""
     found: dict[int, Look] = {}
-    for start in range(0, len(numbers), _BATCH):
-        part = numbers[start : start + _BATCH]
-        rows = conn.execute(select(*_COLUMNS).where(proposals.c.id.in_(part))).mappings()
-        found.update({int(row["number"]): _look(conn, dict(row), thread=thread) for row in rows.all()})
+    for start in range(0, len(numbers), BATCH):
+        rows = _rows(conn, numbers[start : start + BATCH])
+        found.update({number: _look(conn, row, thread=thread) for number, row in rows.items()})
     return found
 
 
-def _look(conn: Connection, row: dict[str, object], *, thread: bool = True) -> Look:
+def _rows(conn: Connection, numbers: list[int]) -> dict[int, dict[str, object]]:
+    """Return proposals by number; one that breaks the limits is left out, and does not hide the others."""
+    query = select(*_COLUMNS)
+    try:
+        rows = conn.execute(query.where(proposals.c.id.in_(numbers))).mappings().all()
+        return {int(row["number"]): dict(row) for row in rows}
+    except DBAPIError as error:
+        if not _is_too_big(error):
+            raise
+        if len(numbers) == 1:
+            return {}
+    found: dict[int, dict[str, object]] = {}
+    for number in numbers:
+        found |= _rows(conn, [number])
+    return found
+
+
+def _is_too_big(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_TOOBIG
+
+
+def _look(conn: Connection, row: dict[str, object] | None, *, thread: bool = True) -> Look:
     try:
         source = SourceRow.model_validate(row)
         return Look(row=source, facts=_facts(conn, source, thread=thread))
     except (ValidationError, ValueError):
         return Look(row=None, facts=None)
+    except DBAPIError as error:
+        if not _is_too_big(error):
+            raise
+        return Look(row=None, facts=None)
+
+
+def _text(data: bytes) -> str | bytes:
+    """Return a text value; one that is not UTF-8 stays bytes, which no field of ours accepts."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def _facts(conn: Connection, row: SourceRow, *, thread: bool) -> Facts | None:

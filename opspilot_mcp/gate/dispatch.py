@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
 from opspilot_mcp.clock import HOUR_MS
 from opspilot_mcp.errors import InvalidInput
@@ -22,7 +22,7 @@ from opspilot_mcp.gate.signatures import Authority
 from opspilot_mcp.gate.snapshots import Message
 
 # Longer than any channel's own time limits together, so that a living sender always ends inside its lease.
-LEASE_MS = 180_000
+LEASE_MS = 300_000
 FIRST_BACKOFF_MS = 10_000
 LONGEST_BACKOFF_MS = 15 * 60_000
 BATCH = 20
@@ -89,10 +89,15 @@ def claim(conn: Connection, authority: Authority, number: int, look: Look | None
     if standing.killed_by or standing.quarantine or not _is_due(message, now) or _is_capped(conn, authority, now):
         return None
     content = snapshots.content(conn, number)
-    if refused := _refusal(conn, authority, message, content, look, now=now):
-        _refuse(conn, message, *refused, now=now)
+    if doubt := _doubt(authority, message, content, look):
+        _refuse(conn, message, *doubt, now=now)
         return None
-    taken = _take(conn, message, content, authority, now=now)
+    trusted = approvers.load(conn, authority.home, authority.root)
+    signed = signatures.standing(conn, authority, message, content, trusted, now=now)
+    if not signatures.is_sufficient(signed, message, trusted):
+        _refuse(conn, message, *_lacking(signed), now=now)
+        return None
+    taken = _take(conn, message, content, signed.nonces, authority, now=now)
     crash_here("in_claim")
     return taken
 
@@ -109,10 +114,10 @@ def _is_capped(conn: Connection, authority: Authority, now: int) -> bool:
     return bool(tries >= authority.policy.limits.per_hour)
 
 
-def _refusal(
-    conn: Connection, authority: Authority, message: Message, content: bytes, look: Look | None, *, now: int
+def _doubt(
+    authority: Authority, message: Message, content: bytes, look: Look | None
 ) -> tuple[snapshots.State, str] | None:
-    """Return (new state, why) when the message may not leave as it stands."""
+    """Return (new state, why) when bytes, ticket, wish or destination are not what was signed for."""
     if canonical.sha256(content) != message.sha256:
         return "void", "the stored bytes are not the snapshot's"
     if why := why_void(message, look):
@@ -124,10 +129,11 @@ def _refusal(
             return "void", "gate.toml leads the channel elsewhere now; propose it again"
     except InvalidInput:
         return "void", "gate.toml has no such channel any more; propose it again"
-    trusted = approvers.load(conn, authority.home, authority.root)
-    found = signatures.standing(conn, authority, message, content, trusted, now=now)
-    if signatures.is_sufficient(found, message, trusted):
-        return None
+    return None
+
+
+def _lacking(found: signatures.Standing) -> tuple[snapshots.State, str]:
+    """Return (new state, why) for a message without enough signatures that count."""
     if any("ran out" in fault for fault in found.faults):
         return "expired", "the approval ran out before it could be sent; sign again"
     return "pending", f"not enough signatures: {'; '.join(found.faults) or 'a person must sign'}"
@@ -147,14 +153,15 @@ def why_void(message: Message, look: Look | None) -> str:
 
 
 def _refuse(conn: Connection, message: Message, to: snapshots.State, why: str, *, now: int) -> None:
+    """Store why a message may not leave, and where it waits now."""
     snapshots.set_state(conn, message.number, to, why, now=now, expect=("approved", "retry"))
     audit.record(conn, "dispatcher", "message.refused", message.id, now=now, detail={"to": to, "why": why})
 
 
-def _take(conn: Connection, message: Message, content: bytes, authority: Authority, *, now: int) -> Claim | None:
+def _take(
+    conn: Connection, message: Message, content: bytes, spent: tuple[str, ...], authority: Authority, *, now: int
+) -> Claim | None:
     """Commit to one try: fence and lease, the nonces in the ledger, a row in `deliveries`."""
-    trusted = approvers.load(conn, authority.home, authority.root)
-    found = signatures.standing(conn, authority, message, content, trusted, now=now)
     fence, lease = message.fence + 1, now + LEASE_MS
     won = conn.execute(
         update(messages)
@@ -165,13 +172,13 @@ def _take(conn: Connection, message: Message, content: bytes, authority: Authori
     ).rowcount
     if won != 1:
         return None
-    signatures.spend(conn, found.nonces, message, now=now)
+    signatures.spend(conn, spent, message, now=now)
     conn.execute(
         insert(deliveries).values(
             message_id=message.number, fence=fence, started_ms=now, sha256=message.sha256, detail=""
         )
     )
-    detail = {"fence": fence, "sha256": message.sha256, "nonces": list(found.nonces)}
+    detail = {"fence": fence, "sha256": message.sha256, "nonces": list(spent)}
     audit.record(conn, "dispatcher", "message.claimed", message.id, now=now, detail=detail)
     envelope = Envelope(
         message_id=message.id,
@@ -300,6 +307,26 @@ def _know(conn: Connection, address: str, now: int) -> None:
 # -- the clock ---------------------------------------------------------------------------------------------------------
 
 
+def has_run_out(conn: Connection, *, now: int) -> bool:
+    """Whether a lease or an approval ran out: only then a turn needs to write."""
+    now = state.read(conn).now(now)
+    leases = select(messages.c.id).where(messages.c.state == "sending", messages.c.lease_until_ms <= now).limit(1)
+    return conn.execute(leases).first() is not None or conn.execute(_ended(now).limit(1)).first() is not None
+
+
+def _ended(now: int) -> Select[int]:
+    return (
+        select(messages.c.id)
+        .join(approvals, approvals.c.message_id == messages.c.id)
+        .where(
+            messages.c.state.in_(("approved", "retry", "pending")),
+            approvals.c.state == "valid",
+            approvals.c.expires_ms <= now,
+        )
+        .distinct()
+    )
+
+
 def reap(conn: Connection, authority: Authority, *, now: int) -> int:
     """Take back claims whose lease ran out: their sender died or sleeps. Returns how many.
 
@@ -344,19 +371,10 @@ def what_to_look_for(message: Message) -> str:
 def expire(conn: Connection, *, now: int) -> int:
     """Let approvals end whose time ran out before the message left. Returns how many messages wait again."""
     now = state.see(conn, now=now).now(now)
-    rows = conn.execute(
-        select(messages.c.id, messages.c.proposal)
-        .join(approvals, approvals.c.message_id == messages.c.id)
-        .where(
-            messages.c.state.in_(("approved", "retry", "pending")),
-            approvals.c.state == "valid",
-            approvals.c.expires_ms <= now,
-        )
-        .distinct()
-    ).all()
-    for row in rows:
-        message = snapshots.by_number(conn, row.id)
+    rows = conn.execute(_ended(now)).scalars().all()
+    for number in rows:
+        message = snapshots.by_number(conn, number)
         why = "the approval ran out before it could be sent; sign again"
-        snapshots.set_state(conn, row.id, "expired", why, now=now)
+        snapshots.set_state(conn, number, "expired", why, now=now)
         audit.record(conn, "dispatcher", "message.expired", message.id, now=now)
     return len(rows)

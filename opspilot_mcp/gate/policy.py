@@ -19,6 +19,7 @@ from opspilot_mcp.gate import canonical
 Alias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^OPSPILOT_GATE_[A-Z0-9_]{1,60}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
+Address = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;\"()\\]+@[A-Za-z0-9.-]+$", max_length=254)]
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,60}")
 _TAKEN_NAMES = (
     "content-type content-length host authorization webhook-id webhook-timestamp webhook-signature idempotency-key "
@@ -81,12 +82,13 @@ class SmtpChannel(_Part):
     kind: Literal["smtp"]
     host: Host
     port: int = Field(default=587, ge=1, le=65_535)
+    to: Address | None = None  # whom pages go to; a reply goes to its requester
     tls: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = Field(default=None, max_length=320)
     password_env: EnvName | None = None
     password_file: str | None = None
     ca_file: str | None = None
-    timeout_s: int = Field(default=30, ge=1, le=60)
+    timeout_s: int = Field(default=20, ge=1, le=60)
 
 
 class SlackChannel(_Part):
@@ -156,7 +158,7 @@ Channel = Annotated[FileChannel | SmtpChannel | SlackChannel | WebhookChannel, F
 class GatePolicy(_Part):
     """Everything the gate's operator decides."""
 
-    sender: Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]+@[A-Za-z0-9.-]+$")] = "support@localhost"
+    sender: Address = "support@localhost"
     sender_name: str = Field(default="Support", min_length=1, max_length=80)
     approval: ApprovalPart = ApprovalPart()
     limits: LimitsPart = LimitsPart()

@@ -92,6 +92,8 @@ class Gate:
         self.home, self.db, self.authority = home, db, authority
         self.desk = Desk(home.desk_db)
         self.checkpoints = audit.Checkpoints(home)
+        self._beat_ms = 0
+        self._said: tuple[str | None, str | None] | None = None
         self.wire = channels.Wire(home.gate, home.sent, frozenset(authority.policy.network.allow_private))
 
     @classmethod
@@ -127,28 +129,32 @@ class Gate:
 
         Raises StoreUnusable while there is no desk database.
         """
-        taken = await self.take_new(now=now)
+        taken = batch = await self.take_new(now=now)
+        while batch == deskside.BATCH:
+            batch = await self.take_new(now=now)
+            taken += batch
         open_ones = await self.db.read(upkeep.open_proposals)
         if open_ones:
-            looks = await self.desk.run(deskside.look_at, open_ones)
-            await self.db.write(upkeep.follow, looks, now=now)
+            looks = await self.desk.read(deskside.look_at, open_ones)
+            if await self.db.read(upkeep.has_moved, looks):
+                await self.db.write(upkeep.follow, looks, now=now)
         await self.tell(now=now)
         return taken
 
     async def take_new(self, *, now: int) -> int:
         """Snapshot proposals not seen before; returns how many."""
-        looks = await self.desk.run(deskside.unseen)
+        looks = await self.desk.read(deskside.unseen)
         if looks:
             unreadable = await self.db.write(snapshots.take, looks, self.authority.policy, now=now)
             if unreadable:
-                await self.desk.run(upkeep.tell_unreadable, unreadable, now=now)
+                await self.desk.write(upkeep.tell_unreadable, unreadable, now=now)
         return len(looks)
 
     async def tell(self, *, now: int) -> None:
         """Write outcomes and the heartbeat into the desk, and the checkpoint beside the database."""
         told = await self.db.read(upkeep.unmirrored)
         if told:
-            await self.desk.run(upkeep.tell, told, now=now)
+            await self.desk.write(upkeep.tell, told, now=now)
             await self.db.write(upkeep.set_mirrored, told)
         await _checkpoint(self.db, self.checkpoints, now=now)
 
@@ -156,7 +162,7 @@ class Gate:
         """Tell the desk that people's side runs."""
         standing = await self.db.read(state.read)
         detail = "quarantine" if standing.quarantine else ""
-        await self.desk.run(proposals.beat, now=now, killed=standing.killed_by is not None, detail=detail)
+        await self.desk.write(proposals.beat, now=now, killed=standing.killed_by is not None, detail=detail)
 
     async def check_restored(self, *, now: int) -> bool:
         """Quarantine the gate when its database is older than its checkpoints."""
@@ -287,7 +293,7 @@ class Gate:
 
     async def _look(self, message_id: str) -> deskside.Look | None:
         message = await self.db.read(snapshots.get, message_id)
-        return dict(await self.desk.run(deskside.look_whole, [message.proposal])).get(message.proposal)
+        return dict(await self.desk.read(deskside.look_whole, [message.proposal])).get(message.proposal)
 
     async def reject(self, message_id: str, *, by: str, reason: str, now: int) -> Decision:
         """Decide that a message will not be sent."""
@@ -305,7 +311,7 @@ class Gate:
             lambda conn: decisions.lift(conn, self.authority, session, message_id, now=now), now=now
         )
         number = (await self.db.read(snapshots.get, message_id)).proposal
-        await self.desk.run(deskside.clear_hold, number)
+        await self.desk.write(deskside.clear_hold, number)
         return decision
 
     async def resolve(self, session: Session, message_id: str, *, was_sent: bool, now: int) -> Decision:
@@ -329,6 +335,14 @@ class Gate:
             lambda conn: decisions.end_quarantine(conn, self.authority, session, now=now), now=now
         )
 
+    async def accept_clock(self, session: Session, *, now: int) -> bool:
+        """Let the clock run from `now` again after it had jumped ahead."""
+        return await self._decide(lambda conn: decisions.accept_clock(conn, self.authority, session, now=now), now=now)
+
+    async def quarantine(self, why: str, *, now: int) -> None:
+        """Stop everything after a restore: what waits may have been sent since the backup."""
+        await self._decide(lambda conn: upkeep.quarantine(conn, why, now=now), now=now)
+
     async def _decide(self, decide: Callable[[Connection], T], *, now: int) -> T:
         """Run a decision in one transaction, checkpoint it, and tell the desk when it can be reached."""
         made = await self.db.write(decide)
@@ -346,6 +360,7 @@ class Gate:
 
     async def add_approver(self, voucher: Session, name: str, passphrase: str, *, now: int) -> str:
         """Register a person, vouched for by a signed-in approver; returns the key's id."""
+        now = (await self.db.write(state.see, now=now)).now(now)
         voucher.touch(now)
         approvers.check_name(name)
         keys.check_strength(passphrase)
@@ -373,18 +388,27 @@ class Gate:
         read_clock = clock_ms or (lambda: now)
         await self.check_restored(now=now)
         await self.sync(now=now)
-        await self.beat(now=now)
-        await self.db.write(dispatch.expire, now=now)
-        await self.db.write(dispatch.reap, self.authority, now=now)
+        await self._beat_in_time(now=now)
+        if await self.db.read(dispatch.has_run_out, now=now):
+            await self.db.write(dispatch.expire, now=now)
+            await self.db.write(dispatch.reap, self.authority, now=now)
         sent = 0
         for number, proposal in await self.db.read(dispatch.due, now=now):
             sent += await self._deliver(number, proposal, read_clock)
         await self.tell(now=now)
         return sent
 
+    async def _beat_in_time(self, *, now: int) -> None:
+        """Write the heartbeat when its last one is a third of the way to being stale, or says something else."""
+        standing = await self.db.read(state.read)
+        said = (standing.killed_by, standing.quarantine)
+        if said != self._said or not 0 <= now - self._beat_ms < proposals.HEARTBEAT_MS // 3:
+            await self.beat(now=now)
+            self._beat_ms, self._said = now, said
+
     async def _deliver(self, number: int, proposal: int, read_clock: Callable[[], int]) -> int:
         """Claim, send and record one message; 1 when it was sent."""
-        look = (await self.desk.run(deskside.look_at, [proposal])).get(proposal)
+        look = (await self.desk.read(deskside.look_at, [proposal])).get(proposal)
         claim = await self.db.write(dispatch.claim, self.authority, number, look, now=read_clock())
         if claim is None:
             return 0

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -11,7 +12,7 @@ from opspilot_mcp.errors import InvalidInput, NotFound
 from opspilot_mcp.gate import audit, canonical, compose, links, risks
 from opspilot_mcp.gate import state as gate_standing
 from opspilot_mcp.gate.deskside import Facts, Look, SourceRow
-from opspilot_mcp.gate.policy import GatePolicy
+from opspilot_mcp.gate.policy import FileChannel, GatePolicy, SlackChannel, SmtpChannel, WebhookChannel
 from opspilot_mcp.gate.schema import approvals, known_hosts, messages, recipients
 from opspilot_mcp.proposals import MAX_BODY, MAX_TITLE
 from opspilot_mcp.store import ids
@@ -135,7 +136,8 @@ def take(conn: Connection, looks: Iterable[tuple[int, Look]], policy: GatePolicy
 
 def _again(conn: Connection, row: SourceRow) -> bool:
     """Whether the gate has this proposal already; then only the mirror is missing and is written again."""
-    return bool(conn.execute(update(messages).where(messages.c.proposal == row.number).values(mirrored=False)).rowcount)
+    ours = messages.c.proposal == row.number, messages.c.state != "replaced"
+    return bool(conn.execute(update(messages).where(*ours).values(mirrored=False)).rowcount)
 
 
 def _take_one(conn: Connection, row: SourceRow, facts: Facts | None, policy: GatePolicy, *, now: int) -> None:
@@ -177,11 +179,23 @@ def _too_long(row: SourceRow) -> str:
 
 
 def _recipient(row: SourceRow, facts: Facts | None, policy: GatePolicy) -> str:
-    """Return whom the bytes go to: the requester's address by id, or the alias. Raises InvalidInput."""
-    policy.channel(row.channel)
+    """Return whom the bytes go to: the requester's address by id, or where the alias leads. Raises InvalidInput."""
+    channel = policy.channel(row.channel)
     if row.kind == "reply":
+        if channel.kind not in ("smtp", "file"):
+            raise InvalidInput(f"{row.channel} cannot carry a reply to a customer. Propose it to a mail channel.")
         return compose.address(facts.address if facts else None)
-    return row.channel
+    match channel:
+        case SmtpChannel(to=None):
+            raise InvalidInput(f"gate.toml names no `to` for pages through {row.channel}. Add it there.")
+        case SmtpChannel(to=str(to)):
+            return to
+        case WebhookChannel():
+            return f"{row.channel} ({urlsplit(channel.url).hostname})"
+        case SlackChannel():
+            return f"{row.channel} (Slack {channel.channel_id or 'incoming webhook'})"
+        case _:
+            return row.channel
 
 
 def _insert(
@@ -198,7 +212,7 @@ def _insert(
     """Build the bytes and store the snapshot."""
     is_known_alias = row.channel in policy.channels
     alias = row.channel if is_known_alias else "(unknown)"
-    channel = policy.channel(alias) if is_known_alias else next(iter(policy.channels.values()))
+    channel = policy.channel(alias) if is_known_alias else FileChannel(kind="file")
     event_id = new_event_id(conn, row.number, version, policy)
     safe_recipient = recipient if recipient != "(nobody)" else "nobody@invalid"
     references = _references(conn, row.subject) if row.kind == "reply" else []

@@ -73,6 +73,12 @@ def release(conn: Connection, by: str, *, now: int) -> bool:
     return bool(won)
 
 
+def set_clock(conn: Connection, by: str, *, now: int) -> None:
+    """Take `now` as the latest instant seen, although a later one was seen before."""
+    conn.execute(update(gate_state).values(high_water_ms=now))
+    audit.record(conn, by, "gate.clock_accepted", "gate", now=now)
+
+
 def set_quarantine(conn: Connection, why: str | None, by: str, *, now: int) -> None:
     """Start or end the quarantine."""
     conn.execute(update(gate_state).values(quarantine=why))

@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from opspilot_mcp import clock, settings
 from opspilot_mcp.errors import InvalidInput, NotAllowed, OpsPilotError
-from opspilot_mcp.gate import approvers, screen, service, state
+from opspilot_mcp.gate import approvers, running, screen, service, state
 from opspilot_mcp.gate.decisions import Decision
 from opspilot_mcp.gate.service import Gate, open_gate
 
@@ -357,19 +357,33 @@ def kill(*, home: Home = None) -> None:
 
 @app.command
 def release(*, who: Who = None, passphrase_file: PassphraseFile = None, home: Home = None) -> None:
-    """Let messages leave again after `gate kill`, or after the quarantine that follows a restore."""
+    """Let messages leave again after `gate kill`, a restore, or a clock that ran ahead."""
 
     async def work() -> None:
         async with open_gate(_root(home)) as gate:
             session = await _sign_in(gate, who, passphrase_file)
-            ended = await gate.end_quarantine(session, now=clock.now_ms())
-            released = await gate.release(session, now=clock.now_ms())
-            _say("Messages may leave again." if ended or released else "Nothing was stopped.")
+            now = clock.now_ms()
+            ended = await gate.end_quarantine(session, now=now)
+            released = await gate.release(session, now=now)
+            moved = await gate.accept_clock(session, now=now)
+            _say("Messages may leave again." if ended or released or moved else "Nothing was stopped.")
 
     _run(work())
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
+
+
+@app.command
+def run(*, port: int = 8642, console: bool = True, home: Home = None) -> None:
+    """Start the console (http://127.0.0.1:PORT) and the dispatcher, and keep them running."""
+
+    async def check() -> Path:
+        async with open_gate(_root(home)) as gate:
+            _say(f"The gate runs for {gate.home.root}. Stop it with Ctrl-C.")
+            return gate.home.root
+
+    running.run(_run(check()), console_port=port if console else None)
 
 
 @app.command

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, select, update
 
 from opspilot_mcp import proposals
+from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.gate import audit, compose, snapshots, state
 from opspilot_mcp.gate.deskside import Look
 from opspilot_mcp.gate.dispatch import why_void
@@ -24,6 +25,17 @@ def open_proposals(conn: Connection) -> list[int]:
     """Return the proposal numbers of messages that may still leave, or wait for somebody."""
     rows = conn.execute(select(messages.c.proposal).where(messages.c.state.in_(OPEN)).order_by(messages.c.id))
     return list(rows.scalars())
+
+
+def has_moved(conn: Connection, looks: Mapping[int, Look]) -> bool:
+    """Whether `follow` would change anything: most turns it would not, and a turn without a write costs no fsync."""
+    for message in snapshots.in_state(conn, OPEN, limit=100_000):
+        look = looks.get(message.proposal)
+        if why_void(message, look) or (look and look.row and look.row.asked != message.asked):
+            return True
+        if look and look.facts and _warning(message, look.facts.version) != message.warnings:
+            return True
+    return False
 
 
 def follow(conn: Connection, looks: Mapping[int, Look], *, now: int) -> int:
@@ -59,11 +71,15 @@ def _end(conn: Connection, message: Message, to: snapshots.State, why: str, *, n
 
 def _warn(conn: Connection, message: Message, version: int) -> None:
     """Note on the screen that the ticket or incident moved on since the words were written."""
-    if version == message.subject_version:
-        return
-    warning = [f"{message.subject} has changed since this was written (version {message.subject_version} to {version})"]
+    warning = _warning(message, version)
     if warning != message.warnings:
         conn.execute(update(messages).where(messages.c.id == message.number).values(warnings=json.dumps(warning)))
+
+
+def _warning(message: Message, version: int) -> list[str]:
+    if version == message.subject_version:
+        return []
+    return [f"{message.subject} has changed since this was written (version {message.subject_version} to {version})"]
 
 
 # -- telling the desk --------------------------------------------------------------------------------------------------
@@ -77,9 +93,18 @@ def unmirrored(conn: Connection) -> list[tuple[Message, str, str | None]]:
     ).scalars()
     for number in rows.all():
         message, content = snapshots.by_number(conn, number), snapshots.content(conn, number)
-        text = compose.read(content, message.channel_kind, message.kind).text if message.state == "sent" else None
-        found.append((message, _told(message, content), text))
+        found.append((message, _told(message, content), _sent_text(message, content)))
     return found
+
+
+def _sent_text(message: Message, content: bytes) -> str | None:
+    """Return what was sent, for the ticket's thread; None while it was not, or when the bytes cannot be read."""
+    if message.state != "sent":
+        return None
+    try:
+        return compose.read(content, message.channel_kind, message.kind).text
+    except InvalidInput:
+        return None
 
 
 def _told(message: Message, content: bytes) -> str:

@@ -270,7 +270,7 @@ def check_invariant(root: Path, wires: list[bytes] | None = None) -> None:
     signed = {
         json.loads(payload)["sha256"]
         for payload, signature, key_id in rows
-        if keys.verifies(keys.unb64(public[key_id]), "opspilot.approval.v1", payload, signature)
+        if key_id in public and keys.verifies(keys.unb64(public[key_id]), "opspilot.approval.v1", payload, signature)
     }
     on_wire = [path.read_bytes() for path in (root / "gate" / "sent").iterdir() if not path.name.startswith(".")]
     on_wire += wires or []

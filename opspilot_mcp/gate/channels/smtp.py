@@ -4,7 +4,6 @@ Before the last line of the message is out, nothing was accepted. After it, only
 """
 
 import smtplib
-import socket
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
@@ -34,35 +33,21 @@ def _connect(settings: SmtpChannel, wire: Wire) -> smtplib.SMTP:
     is_private = f"{settings.host}:{settings.port}" in wire.allow_private
     if settings.tls == "none" and not is_private:
         raise SendFailed('tls = "none" needs the server in [network] allow_private', permanent=True)
-    address = web.checked_address(settings.host, settings.port, wire)
-    return _step("connect", lambda: _greet(settings, address, wire))
+    return _step("connect", lambda: _greet(settings, web.tls(settings.ca_file, wire)))
 
 
-def _greet(settings: SmtpChannel, address: str, wire: Wire) -> smtplib.SMTP:
-    server = _Pinned(address, settings, web.tls(settings.ca_file, wire))
+def _greet(settings: SmtpChannel, tls: ssl.SSLContext) -> smtplib.SMTP:
+    host, port, wait = settings.host, settings.port, settings.timeout_s
+    if settings.tls == "tls":
+        return smtplib.SMTP_SSL(host, port, local_hostname="localhost", timeout=wait, context=tls)
+    server = smtplib.SMTP(host, port, local_hostname="localhost", timeout=wait)
     try:
-        server.connect(settings.host, settings.port)
-        server.ehlo_or_helo_if_needed()
         if settings.tls == "starttls":
-            server.starttls(context=server.tls)
-            server.ehlo()
+            server.starttls(context=tls)
     except BaseException:
         server.close()
         raise
     return server
-
-
-class _Pinned(smtplib.SMTP):
-    """Connects to the address that was checked, while certificates are checked against the name."""
-
-    def __init__(self, address: str, settings: SmtpChannel, tls: ssl.SSLContext) -> None:
-        super().__init__(timeout=settings.timeout_s, local_hostname="localhost")
-        self._address, self._wraps, self.tls = address, settings.tls == "tls", tls
-        self._host = settings.host  # what STARTTLS checks the certificate against
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        raw = socket.create_connection((self._address, port), timeout)
-        return self.tls.wrap_socket(raw, server_hostname=host) if self._wraps else raw
 
 
 def _log_in(server: smtplib.SMTP, settings: SmtpChannel, wire: Wire) -> None:
@@ -76,6 +61,7 @@ def _log_in(server: smtplib.SMTP, settings: SmtpChannel, wire: Wire) -> None:
 
 
 def _address(server: smtplib.SMTP, envelope: Envelope) -> None:
+    server.ehlo_or_helo_if_needed()
     for step, command in (
         ("sender", lambda: server.mail(envelope.sender)),
         ("recipient", lambda: server.rcpt(envelope.recipient)),

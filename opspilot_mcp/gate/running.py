@@ -1,0 +1,126 @@
+"""The dispatcher as a process of its own, and the small supervisor behind `gate run`.
+
+The dispatcher starts isolated: `python -I` (no PYTHONPATH, no user site, no current folder), its working folder the
+gate's own, its environment cut down to a few names. Only it is given the variables that hold channel secrets.
+"""
+
+import asyncio
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from opspilot_mcp import clock
+from opspilot_mcp.errors import OpsPilotError
+from opspilot_mcp.gate.home import Home
+from opspilot_mcp.gate.service import Gate
+
+TURN_S = 1.0
+CONSOLE = "opspilot_mcp.console.app"
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")
+_SECRET_PREFIXES = ("OPSPILOT_GATE_", "OPSPILOT_CRASH_")
+_RESTART_S = 1.0
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); import importlib; "
+    "sys.exit(importlib.import_module(sys.argv[2]).main(sys.argv[3:]))"
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the dispatcher of the home named first, until it is told to stop."""
+    os.umask(0o077)
+    try:
+        asyncio.run(dispatch_forever(Path(arguments[0])))
+    except OpsPilotError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+async def dispatch_forever(root: Path) -> None:
+    """Take one turn a second. A desk that cannot be read is said once a change; the gate goes on trying."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    gate, said = await Gate.open(root), ""
+    try:
+        while not stop.is_set():
+            said = await _turn(gate, said)
+            try:
+                await asyncio.wait_for(stop.wait(), TURN_S)
+            except TimeoutError:
+                continue
+    finally:
+        await gate.close()
+
+
+async def _turn(gate: Gate, said: str) -> str:
+    """Take one turn; return what is wrong, "" when nothing is, after saying it when it is new."""
+    try:
+        await gate.tick(now=clock.now_ms(), clock_ms=clock.now_ms)
+        trouble = ""
+    except OpsPilotError as error:
+        trouble = str(error)
+    if trouble != said:
+        sys.stderr.write(f"{clock.iso(clock.now_ms())} {trouble or 'The gate works again.'}\n")
+        sys.stderr.flush()
+    return trouble
+
+
+# -- the supervisor ----------------------------------------------------------------------------------------------------
+
+
+def clean_environment(env: Mapping[str, str], *, with_secrets: bool) -> dict[str, str]:
+    """Return the few variables a child gets: no loader or interpreter settings, secrets only for the dispatcher."""
+    kept = {name: env[name] for name in _KEPT if name in env}
+    if with_secrets:
+        kept |= {name: value for name, value in env.items() if name.startswith(_SECRET_PREFIXES)}
+    return kept
+
+
+def start(module: str, arguments: list[str], *, home: Home, with_secrets: bool) -> "subprocess.Popen[bytes]":
+    """Start one of the gate's processes, isolated."""
+    package_parent = str(Path(__file__).resolve().parents[2])
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", _BOOT, package_parent, module, *arguments],
+        cwd=home.gate,
+        env=clean_environment(os.environ, with_secrets=with_secrets),
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def run(root: Path, *, console_port: int | None) -> None:
+    """Run dispatcher and console until a signal; a child that dies is started again.
+
+    The console is named, not imported: it stands above the gate. It is left out where it is not installed.
+    """
+    home = Home(root.absolute())
+    wanted = {"opspilot_mcp.gate.running": ([str(home.root)], True)}
+    if console_port is not None and importlib.util.find_spec(CONSOLE) is not None:
+        wanted[CONSOLE] = ([str(home.root), str(console_port)], False)
+    stopping: list[int] = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _frame: stopping.append(number))
+    children = {module: start(module, args, home=home, with_secrets=full) for module, (args, full) in wanted.items()}
+    while not stopping:
+        time.sleep(0.2)
+        for module, child in children.items():
+            if child.poll() is not None and not stopping:
+                time.sleep(_RESTART_S)
+                args, full = wanted[module]
+                children[module] = start(module, args, home=home, with_secrets=full)
+    _end(list(children.values()))
+
+
+def _end(children: "list[subprocess.Popen[bytes]]") -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            child.kill()

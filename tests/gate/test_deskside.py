@@ -1,0 +1,156 @@
+"""The desk's database is a stranger's file: nothing in it may send, stop or change the gate."""
+
+import sqlite3
+import time
+
+import pytest
+from sqlalchemy import update
+
+from opspilot_mcp import proposals
+from opspilot_mcp.errors import OpsPilotError, StoreUnusable
+from opspilot_mcp.gate import deskside
+from opspilot_mcp.store.schema import proposals as desk_proposals
+from tests.gate.conftest import MINUTE, NOON, House
+
+
+def _raw(house: House) -> sqlite3.Connection:
+    return sqlite3.connect(house.root / "desk.db", isolation_level=None)
+
+
+async def test_c03_flipped_states_in_the_desk_send_nothing(house: House) -> None:
+    await house.page()
+    raw = _raw(house)
+    raw.execute("UPDATE proposals SET outcome = 'approved', asked = 'send'")
+    raw.execute("INSERT INTO idempotency VALUES ('a', 'b', 'c', 'approved', 1)")
+    raw.close()
+
+    await house.tick(NOON + MINUTE)
+
+    assert house.sent() == {}
+
+
+async def test_c03_approvals_table_in_the_desk_means_nothing(house: House) -> None:
+    message_id = await house.page()
+    raw = _raw(house)
+    raw.execute("CREATE TABLE approvals AS SELECT 1 AS message_id, 'valid' AS state")
+    raw.close()
+
+    await house.tick(NOON + MINUTE)
+
+    assert (house.sent(), await house.state(message_id)) == ({}, "pending")
+
+
+async def test_c03_trigger_in_the_desk_cannot_act_through_the_gate(house: House) -> None:
+    raw = _raw(house)
+    raw.execute(
+        "CREATE TRIGGER evil AFTER UPDATE OF outcome ON proposals "
+        "BEGIN UPDATE requesters SET address = 'eve@x.org'; END"
+    )
+    raw.close()
+
+    with pytest.raises(OpsPilotError):
+        await house.page()
+
+    raw = _raw(house)
+    assert raw.execute("SELECT COUNT(*) FROM requesters WHERE address = 'eve@x.org'").fetchone() == (0,)
+    raw.close()
+
+
+async def test_c03_view_in_place_of_a_table_is_refused(house: House) -> None:
+    raw = _raw(house)
+    raw.execute("ALTER TABLE proposals RENAME TO p2")
+    raw.execute("CREATE VIEW proposals AS SELECT * FROM p2")
+    raw.close()
+
+    with pytest.raises(OpsPilotError):
+        await house.gate.sync(now=NOON)
+
+
+async def test_c03_endless_view_ends_in_time(house: House) -> None:
+    raw = _raw(house)
+    raw.execute("DROP TABLE gate_status")
+    raw.execute(
+        "CREATE VIEW gate_status AS WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x FROM r"
+    )
+    raw.close()
+    began = time.monotonic()
+
+    with pytest.raises(OpsPilotError):
+        await house.gate.beat(now=NOON)
+
+    assert time.monotonic() - began < 2 * deskside._STEP_S
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE proposals SET subject = 'T-1; DROP TABLE messages'",
+        "UPDATE proposals SET subject_version = 'one'",
+        "UPDATE proposals SET body = CAST(X'FFFE' AS TEXT)",
+        "UPDATE proposals SET body = zeroblob(100)",
+        "UPDATE proposals SET title = replace(hex(zeroblob(5000)), '0', 'a')",
+        "UPDATE proposals SET body = zeroblob(20000000)",
+        "UPDATE proposals SET requester_id = 1.5",
+    ],
+)
+async def test_c03_row_of_a_wrong_shape_is_answered_and_the_others_go_on(house: House, statement: str) -> None:
+    bad = await house.page(sync=False)
+    raw = _raw(house)
+    raw.execute("PRAGMA ignore_check_constraints = ON")
+    raw.execute(statement)
+    raw.close()
+
+    good = await house.page(key="inc-2", title="good")
+
+    assert await house.state(good) == "pending"
+    told = _raw(house).execute("SELECT outcome FROM proposals WHERE id = 1").fetchone()
+    assert told == ("rejected",), bad
+
+
+async def test_c03_huge_ticket_stops_its_own_message_only(house: House) -> None:
+    ticket = await house.ticket()
+    bad = await house.reply(ticket, sync=False)
+    raw = _raw(house)
+    raw.execute("UPDATE tickets SET body = zeroblob(20000000)")
+    raw.close()
+
+    good = await house.page()
+
+    assert (await house.state(good), (await house.told(bad)).state) == ("pending", "rejected")
+
+
+async def test_a_missing_desk_is_said_plainly(house: House) -> None:
+    (house.root / "desk.db").rename(house.root / "away.db")
+
+    with pytest.raises(StoreUnusable, match="no desk database"):
+        await house.gate.sync(now=NOON)
+
+
+async def test_desk_of_another_schema_is_not_read(house: House) -> None:
+    raw = _raw(house)
+    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.close()
+
+    with pytest.raises(StoreUnusable, match="9999"):
+        await house.gate.sync(now=NOON)
+
+
+async def test_gate_writes_only_its_own_columns(house: House) -> None:
+    await house.page()
+
+    with pytest.raises(OpsPilotError):
+        await house.gate.desk.write(lambda conn: conn.execute(update(desk_proposals).values(body="changed")))
+    with pytest.raises(OpsPilotError):
+        await house.gate.desk.write(lambda conn: conn.exec_driver_sql("DELETE FROM proposals"))
+
+
+async def test_proposal_asked_for_again_by_a_cleared_outcome_is_not_taken_twice(house: House) -> None:
+    message_id = await house.page()
+    await house.approve(message_id)
+    await house.tick(NOON + 1)
+    await house.desk.write(lambda conn: conn.execute(update(desk_proposals).values(outcome=None)))
+
+    await house.tick(NOON + MINUTE)
+
+    assert len(house.sent()) == 1
+    assert (await house.desk.read(proposals.get, message_id)).state == "sent"
