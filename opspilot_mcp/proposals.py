@@ -7,7 +7,7 @@ database and decides on that; what it mirrors back (`outcome`) is for reading on
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from opspilot_mcp.errors import IllegalMove, InvalidInput, NotAllowed, NotFound
 from opspilot_mcp.store import audit, idempotency, ids
@@ -150,11 +150,17 @@ def _record(row: dict[str, object]) -> Proposal:
     return Proposal.model_validate(row)
 
 
+_OF_SUBJECT = (
+    select(proposals)
+    .where(proposals.c.subject == bindparam("of"))
+    .order_by(proposals.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
 def of_subject(conn: Connection, subject: str, *, limit: int = 20) -> list[Proposal]:
     """Return the newest proposals for a ticket or incident id, newest first."""
-    rows = conn.execute(
-        select(proposals).where(proposals.c.subject == subject).order_by(proposals.c.id.desc()).limit(limit)
-    ).mappings()
+    rows = conn.execute(_OF_SUBJECT, {"of": subject, "most": limit}).mappings()
     return [_record(dict(row)) for row in rows]
 
 

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, literal, select, update
@@ -309,27 +310,39 @@ def get(conn: Connection, ticket_id: str) -> Ticket:
     return _record(row, conn.execute(_TAGS, {"number": number}).scalars().all())
 
 
-def thread(conn: Connection, number: int, *, limit: int = 50) -> tuple[list[Message], int]:
-    """Return a ticket's newest `limit` messages and notes, oldest first, and how many older ones are left out."""
+def _thread() -> Select[Any]:
     public = select(replies.c.direction.label("kind"), literal("").label("author"), replies.c.body, replies.c.at_ms)
     internal = select(literal("note").label("kind"), notes.c.author, notes.c.body, notes.c.at_ms)
-    both = public.where(replies.c.ticket_id == number).union_all(internal.where(notes.c.ticket_id == number)).subquery()
-    rows = conn.execute(select(both).order_by(both.c.at_ms.desc()).limit(limit)).all()
-    total: int = conn.execute(select(func.count()).select_from(both)).scalar_one()
-    return [Message(row.kind, row.author, row.body, row.at_ms) for row in reversed(rows)], total - len(rows)
+    both = (
+        public.where(replies.c.ticket_id == bindparam("number"))
+        .union_all(internal.where(notes.c.ticket_id == bindparam("number")))
+        .subquery()
+    )
+    total = func.count().over().label("total")
+    return select(both, total).order_by(both.c.at_ms.desc()).limit(bindparam("most"))
+
+
+_THREAD = _thread()
+_DRAFT = select(drafts).where(drafts.c.ticket_id == bindparam("number")).order_by(drafts.c.id.desc()).limit(1)
+_WHY = select(triages.c.why).where(triages.c.ticket_id == bindparam("number")).order_by(triages.c.id.desc()).limit(1)
+
+
+def thread(conn: Connection, number: int, *, limit: int = 50) -> tuple[list[Message], int]:
+    """Return a ticket's newest `limit` messages and notes, oldest first, and how many older ones are left out."""
+    rows = conn.execute(_THREAD, {"number": number, "most": limit}).all()
+    left_out = rows[0].total - len(rows) if rows else 0
+    return [Message(row.kind, row.author, row.body, row.at_ms) for row in reversed(rows)], left_out
 
 
 def latest_draft(conn: Connection, number: int) -> Message | None:
     """Return the newest draft of a ticket, its engine as author; None when there is none."""
-    row = conn.execute(select(drafts).where(drafts.c.ticket_id == number).order_by(drafts.c.id.desc()).limit(1)).first()
+    row = conn.execute(_DRAFT, {"number": number}).first()
     return None if row is None else Message("draft", row.engine, row.body, row.at_ms)
 
 
 def latest_why(conn: Connection, number: int) -> list[str]:
     """Return the sentences of the newest triage; empty when it was never triaged."""
-    why: str | None = conn.execute(
-        select(triages.c.why).where(triages.c.ticket_id == number).order_by(triages.c.id.desc()).limit(1)
-    ).scalar()
+    why: str | None = conn.execute(_WHY, {"number": number}).scalar()
     return json.loads(why) if why else []
 
 
@@ -362,31 +375,35 @@ def queue(conn: Connection, wanted: QueueFilter, *, cursor: str | None = None, l
 
     Raises InvalidInput for a cursor this function did not make.
     """
-    inside = _matching(wanted)
-    query = _COLUMNS.where(*inside).order_by(tickets.c.queue_key, tickets.c.id).limit(limit + 1)
-    if cursor is not None:
-        key, number = _parse_cursor(cursor)
-        query = query.where((tickets.c.queue_key > key) | ((tickets.c.queue_key == key) & (tickets.c.id > number)))
-    rows = conn.execute(query).all()
-    capped = select(tickets.c.id).where(*inside).limit(COUNT_UP_TO + 1).subquery()
-    count: int = conn.execute(select(func.count()).select_from(capped)).scalar_one()
+    values = wanted.model_dump(exclude_none=True)
+    page, count = _queue_statements(tuple(values), values.get("untriaged"), cursor is not None)
+    key, after = _parse_cursor(cursor) if cursor is not None else (0, 0)
+    values |= {"most": limit + 1, "key": key, "after": after, "count_up_to": COUNT_UP_TO + 1}
+    rows = conn.execute(page, values).all()
+    matching: int = conn.execute(count, values).scalar_one()
     last = rows[limit - 1]._mapping if len(rows) > limit else None
     return Page(
         [_record(row) for row in rows[:limit]],
         f"{last['queue_key']}.{last['id']}" if last else None,
-        count if count <= COUNT_UP_TO else None,
+        matching if matching <= COUNT_UP_TO else None,
     )
 
 
-def _matching(wanted: QueueFilter) -> list[ColumnElement[bool]]:
+@lru_cache(maxsize=128)
+def _queue_statements(
+    names: tuple[str, ...], untriaged: bool | None, has_cursor: bool
+) -> tuple[Select[Any], Select[tuple[int]]]:
+    """Return the statements for a page and for its capped count. Building them costs more than running them."""
     inside: list[ColumnElement[bool]] = [tickets.c.queue_key.is_not(None)]
-    for name in ("status", "priority", "category", "tier", "assignee"):
-        value = getattr(wanted, name)
-        if value is not None:
-            inside.append(tickets.c[name] == value)
-    if wanted.untriaged is not None:
-        inside.append(tickets.c.triaged_ms.is_(None) if wanted.untriaged else tickets.c.triaged_ms.is_not(None))
-    return inside
+    inside += [tickets.c[name] == bindparam(name) for name in names if name != "untriaged"]
+    if untriaged is not None:
+        inside.append(tickets.c.triaged_ms.is_(None) if untriaged else tickets.c.triaged_ms.is_not(None))
+    page = _COLUMNS.where(*inside).order_by(tickets.c.queue_key, tickets.c.id).limit(bindparam("most"))
+    if has_cursor:
+        key, after = bindparam("key"), bindparam("after")
+        page = page.where((tickets.c.queue_key > key) | ((tickets.c.queue_key == key) & (tickets.c.id > after)))
+    capped = select(tickets.c.id).where(*inside).limit(bindparam("count_up_to")).subquery()
+    return page, select(func.count()).select_from(capped)
 
 
 def _parse_cursor(cursor: str) -> tuple[int, int]:

@@ -1,19 +1,22 @@
-"""Full text over tickets: FTS5 with BM25. The only room that knows how words are indexed."""
+"""Full text over tickets: FTS5 with BM25. The only room that knows how words are indexed.
 
-import json
+A query of every word costs as much as the commonest of them, and the rare ones decide the ranking anyway: only the
+rarest few are asked for, and counting a word stops at COMMON. So a query's cost does not grow with the desk.
+"""
+
 import re
 import unicodedata
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-# A query of every word costs as much as the commonest of them: the rarest few decide the ranking anyway.
 RAREST_TERMS = 4
+COMMON = 2_000  # occurrences from which a word tells little
+_MAX_WORDS = 60
 _WORD = re.compile(r"\w{2,40}", re.UNICODE)
-_MAX_WORDS = 200
 
 _INDEX = text("INSERT INTO ticket_search (rowid, subject, body) VALUES (:id, :subject, :body)")
-_DOCUMENTS = text("SELECT term, doc FROM ticket_terms WHERE term IN (SELECT value FROM json_each(:terms))")
+_COUNT = text("SELECT count(*) FROM (SELECT 1 FROM ticket_words WHERE term = :term LIMIT :common)")
 _MATCH = text(
     "SELECT rowid, bm25(ticket_search, 2.0, 1.0) AS rank FROM ticket_search "
     "WHERE ticket_search MATCH :query ORDER BY rank, rowid LIMIT :limit"
@@ -26,7 +29,7 @@ def create(conn: Connection) -> None:
         "CREATE VIRTUAL TABLE ticket_search USING fts5(subject, body, content='tickets', content_rowid='id', "
         'tokenize="unicode61 remove_diacritics 2")'
     )
-    conn.exec_driver_sql("CREATE VIRTUAL TABLE ticket_terms USING fts5vocab('ticket_search', 'row')")
+    conn.exec_driver_sql("CREATE VIRTUAL TABLE ticket_words USING fts5vocab('ticket_search', 'instance')")
 
 
 def index(conn: Connection, rows: Iterable[tuple[int, str, str]]) -> None:
@@ -38,17 +41,25 @@ def index(conn: Connection, rows: Iterable[tuple[int, str, str]]) -> None:
 
 def nearest(conn: Connection, words: str, *, limit: int) -> list[tuple[int, float]]:
     """Return (ticket number, score > 0) of the tickets nearest to `words`, best first; empty when no word is known."""
-    query = _query(conn, words)
+    counts = _counts(conn, words)
+    rare = sorted((count, term) for term, count in counts.items() if count < COMMON)[:RAREST_TERMS]
+    if rare:
+        query = " OR ".join(f'"{term}"' for _, term in rare)
+    else:
+        # Only common words: tickets that hold them together. The longest say the most.
+        query = " AND ".join(f'"{term}"' for term in sorted(counts, key=lambda term: (-len(term), term))[:RAREST_TERMS])
     if not query:
         return []
     return [(row.rowid, -row.rank) for row in conn.execute(_MATCH, {"query": query, "limit": limit})]
 
 
-def _query(conn: Connection, words: str) -> str:
-    terms = sorted({_fold(word) for word in _WORD.findall(words)[:_MAX_WORDS]})
-    known = conn.execute(_DOCUMENTS, {"terms": json.dumps(terms)}).all()
-    rarest = [row.term for row in sorted(known, key=lambda row: (row.doc, row.term))[:RAREST_TERMS]]
-    return " OR ".join(f'"{term}"' for term in rarest)
+def _counts(conn: Connection, words: str) -> dict[str, int]:
+    """Return how often each known word occurs, counted up to COMMON."""
+    terms = dict.fromkeys(_fold(word) for word in _WORD.findall(words))
+    found = {
+        term: conn.execute(_COUNT, {"term": term, "common": COMMON}).scalar_one() for term in [*terms][:_MAX_WORDS]
+    }
+    return {term: count for term, count in found.items() if count}
 
 
 def _fold(word: str) -> str:

@@ -55,9 +55,9 @@ async def list_open_tickets(
 async def get_ticket(
     ctx: Context,
     ticket_id: TicketId,
-    full: Annotated[bool, Field(description="The whole body and thread, up to 20,000 characters")] = False,
+    full: Annotated[bool, Field(description="Whole text, similar tickets, incidents that may explain it")] = False,
 ) -> TicketAnswer:
-    """One ticket: text, thread, triage and why, clock, similar tickets, incidents that may explain it, approvals."""
+    """One ticket: text, thread, draft, triage and why, clock, approvals."""
     app = app_of(ctx)
     return await app.read(ticket_page, ticket_id, full=full, now=app.now())
 
@@ -74,8 +74,8 @@ def ticket_page(conn: Connection, ticket_id: str, *, full: bool, now: int) -> Ti
         why=tickets.latest_why(conn, ticket.number),
         thread=[*messages, *([draft] if draft else [])],
         thread_left_out=left_out,
-        similar=similar.to_ticket(conn, ticket),
-        incidents=impact.incidents_of(conn, ticket.id, limit=3).suggestions,
+        similar=similar.to_ticket(conn, ticket) if full else (),
+        incidents=impact.incidents_of(conn, ticket.id, limit=3).suggestions if full else (),
         approvals=proposals.of_subject(conn, ticket.id, limit=5),
     )
 
