@@ -202,9 +202,10 @@ _COLUMNS = [
 _UNSEEN = select(proposals.c.id).where(proposals.c.outcome.is_(None)).order_by(proposals.c.id).limit(BATCH)
 
 
-def unseen(conn: Connection) -> list[tuple[int, Look]]:
-    """Return (number, look) for proposals no gate has answered yet, oldest first."""
-    numbers = [int(number) for number in conn.execute(_UNSEEN).scalars()]
+def unseen(conn: Connection, *, skip: frozenset[int] = frozenset()) -> list[tuple[int, Look]]:
+    """Return (number, look) for proposals no gate has answered yet, oldest first, but for those in `skip`."""
+    query = _UNSEEN.where(proposals.c.id.not_in(skip)) if skip else _UNSEEN
+    numbers = [int(number) for number in conn.execute(query).scalars()]
     found = _rows(conn, numbers)
     return [(number, _look(conn, found.get(number))) for number in numbers]
 

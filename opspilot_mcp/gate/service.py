@@ -92,6 +92,7 @@ class Gate:
         self.home, self.db, self.authority = home, db, authority
         self.desk = Desk(home.desk_db)
         self.checkpoints = audit.Checkpoints(home)
+        self._unanswerable: set[int] = set()
         self._beat_ms = 0
         self._said: tuple[str | None, str | None] | None = None
         self.wire = channels.Wire(home.gate, home.sent, frozenset(authority.policy.network.allow_private))
@@ -143,12 +144,19 @@ class Gate:
 
     async def take_new(self, *, now: int) -> int:
         """Snapshot proposals not seen before; returns how many."""
-        looks = await self.desk.read(deskside.unseen)
+        looks = await self.desk.read(deskside.unseen, skip=frozenset(self._unanswerable))
         if looks:
             unreadable = await self.db.write(snapshots.take, looks, self.authority.policy, now=now)
-            if unreadable:
-                await self.desk.write(upkeep.tell_unreadable, unreadable, now=now)
+            for number in unreadable:
+                await self._answer_unreadable(number, now=now)
         return len(looks)
+
+    async def _answer_unreadable(self, number: int, *, now: int) -> None:
+        """Refuse a row the gate could not read; one too big even to be answered is left alone from now on."""
+        try:
+            await self.desk.write(upkeep.tell_unreadable, number, now=now)
+        except StoreUnusable:
+            self._unanswerable.add(number)
 
     async def tell(self, *, now: int) -> None:
         """Write outcomes and the heartbeat into the desk, and the checkpoint beside the database."""

@@ -130,11 +130,10 @@ def tell(conn: Connection, told: Sequence[tuple[Message, str, str | None]], *, n
         proposals.mirror(conn, message.id, outcome, detail=detail, now=now, sent_body=sent_text)  # type: ignore[arg-type]
 
 
-def tell_unreadable(conn: Connection, numbers: Sequence[int], *, now: int) -> None:
-    """Answer rows the gate could not read, so that they do not come back (the desk's connection)."""
-    for number in numbers:
-        detail = "the proposal could not be read; propose it again"
-        proposals.mirror(conn, ids.shown("PR", number), "rejected", detail=detail, now=now)
+def tell_unreadable(conn: Connection, number: int, *, now: int) -> None:
+    """Answer a row the gate could not read, so that it does not come back (the desk's connection)."""
+    detail = "the proposal could not be read; propose it again"
+    proposals.mirror(conn, ids.shown("PR", number), "rejected", detail=detail, now=now)
 
 
 def set_mirrored(conn: Connection, told: Sequence[tuple[Message, str, str | None]]) -> None:
