@@ -17,6 +17,7 @@ from opspilot_mcp.aiops.history import History
 from opspilot_mcp.aiops.incident_state import Incident, Reason, oldest_first
 from opspilot_mcp.aiops.regroup import end_of
 from opspilot_mcp.aiops.topology import Topology
+from opspilot_mcp.clock import MAX_MS
 from opspilot_mcp.errors import InvalidInput, OpsPilotError
 
 MAX_LINE_CHARS = 4_000_000
@@ -136,7 +137,9 @@ def _alert(number: int, line: bytes, run: _Run) -> Alert | None:
         body = json.loads(line)
         if not isinstance(body, dict):
             raise InvalidInput("The line is not a JSON object. Write one alert a line.")
-        return formats.canonical(body, now_ms=0)
+        if body.get("arr") is None:
+            body["arr"] = body.get("ts")
+        return formats.canonical(body, now_ms=MAX_MS)
     except OpsPilotError as error:
         run.refused.append((number, str(error)))
     except (ValueError, RecursionError):
