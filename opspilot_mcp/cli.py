@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -142,7 +143,7 @@ async def _import_tickets(
             done = await importing.import_tickets(
                 app, file, mapping=mapping, source=source, strict=strict, progress=progress
             )
-    return _report("tickets", done, as_json=as_json, next_step="opspilot-mcp triage --all")
+    return _report("tickets", done, as_json=as_json, next_step=_with_home("opspilot-mcp triage --all", home))
 
 
 @imports.command(name="alerts")
@@ -169,7 +170,7 @@ async def _import_alerts(
             done = await importing.import_alerts(
                 app, file, mapping=mapping, source=form, strict=strict, progress=progress
             )
-    return _report("alerts", done, as_json=as_json, next_step="opspilot-mcp correlate")
+    return _report("alerts", done, as_json=as_json, next_step=_with_home("opspilot-mcp correlate", home))
 
 
 @imports.command(name="topology")
@@ -190,6 +191,11 @@ async def _import_topology(file: Path, home: Path | None, *, as_json: bool) -> i
     return 0
 
 
+def _with_home(command: str, home: Path | None) -> str:
+    """Return the next command for the same desk."""
+    return command if home is None else f"{command} --home {shlex.quote(str(home))}"
+
+
 def _report(what: str, done: importing.Imported, *, as_json: bool, next_step: str) -> int:
     code = 1 if done.rejected else 0
     if as_json:
@@ -205,7 +211,7 @@ def _report(what: str, done: importing.Imported, *, as_json: bool, next_step: st
         out.print(printing.table(["line", "reason"], shown, title=f"{len(done.rejected)} rows were not taken"))
         out.print(f"All of them, with line and reason: {done.rejected_file}", soft_wrap=True)
     if done.stored:
-        out.print(f"Next: {next_step}")
+        out.print(f"Next: {next_step}", soft_wrap=True)
     return code
 
 

@@ -139,8 +139,8 @@ async def _bring_in(desk: App) -> None:
 
 
 async def _propose(agent: App, queue: list[Ticket], found: list[Incident]) -> tuple[Proposal, Proposal]:
-    """Draft and propose an answer to the ticket most at risk, and a page for the gravest incident."""
-    first = next(ticket for ticket in queue if ticket.requester_verified and ticket.priority != "P1")
+    """Draft and propose an answer to the P2 most at risk, and a page for the gravest incident."""
+    first = next(one for one in queue if one.requester_verified and one.priority == "P2" and one.category != "other")
     await desk_flow.draft(agent, first.id, None, macros=agent.macros)
     made = await agent.write(
         replies.propose,
@@ -217,7 +217,7 @@ async def _show_queue(out: Console, desk: App, queue: list[Ticket]) -> None:
     routed = sum(ticket.status == "open" for ticket in queue)
     out.print(
         f"... {max(0, len(queue) - _SHOWN)} more. {len(queue)} triaged offline: {routed} routed to a tier, "
-        f"{len(queue) - routed} to a person. Starting rule, not certified.\n"
+        f"{len(queue) - routed} to a person: nobody has reviewed a ticket yet, so the careful starting rule decides.\n"
     )
     unsure = next((ticket for ticket in queue if ticket.status == "human_review" and ticket.priority != "P1"), None)
     if unsure is not None:
@@ -264,7 +264,7 @@ def _end(out: Console, walked: Walked, *, keeps: bool) -> None:
     if not keeps:
         out.print("The demo's folder is gone now. Keep it with: opspilot-mcp demo --home ./demo\n", soft_wrap=True)
     out.print("[bold]Next[/]")
-    out.print('  1. Claude Desktop: add {"command": "opspilot-mcp"} under mcpServers (README).', soft_wrap=True)
+    out.print('  1. Claude Desktop: {"mcpServers": {"opspilot": {"command": "opspilot-mcp"}}}', soft_wrap=True)
     out.print("  2. Your gate:      opspilot-mcp gate init, then opspilot-mcp gate run", soft_wrap=True)
     out.print(
         "  3. Your data:      opspilot-mcp import tickets FILE.csv, then opspilot-mcp triage --all", soft_wrap=True

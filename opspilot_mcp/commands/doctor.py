@@ -1,6 +1,5 @@
 """`doctor`: is everything as it must be, and what to do where it is not."""
 
-import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -105,10 +104,12 @@ def _engine(settings: Settings) -> Check:
 
 
 def _isolation(settings: Settings) -> Check:
-    """Say honestly what separates an agent from the gate."""
-    gate = settings.gate_home
-    if gate.is_dir() and gate.stat().st_uid != os.getuid():
-        return Check("ok", "isolation", "L1: the gate's folder belongs to another user.")
+    """Say honestly what separates an agent from the gate: the owners of the two databases' places."""
+    gate, desk = settings.gate_home, settings.desk_db
+    if gate.is_dir() and desk.exists():
+        kept_apart = gate.stat().st_uid != desk.stat().st_uid and not stat.S_IMODE(gate.stat().st_mode) & 0o077
+        if kept_apart:
+            return Check("ok", "isolation", "L1: the gate belongs to another user than the desk, and is closed to it.")
     says = (
         "L0: agent and gate run under one operating-system user. An agent with a shell could read and replace "
         "anything. For L1 run the gate as a user of its own: docs/security.md."

@@ -45,7 +45,7 @@ def show(out: Console, one: Incident) -> None:
         (f"{one.id} ", "bold"),
         (f"{one.severity} ", "red" if one.severity == "critical" else "yellow"),
         printing.plain(one.title, 70),
-        f"  {one.alert_count} alerts",
+        f"  {one.alert_count} alert{'s' if one.alert_count != 1 else ''}",
     )
     lines = [head]
     for rank, root in enumerate(one.root_candidates[:3], 1):

@@ -59,7 +59,7 @@ def find(text: str) -> list[Link]:
     joined = re.sub(r"[ \t]*\n[ \t]*", "", text)
     found: dict[str, Link] = {}
     for source in (text, joined) if joined != text else (text,):
-        for written, tricks in _written(source):
+        for written, tricks in _written(source, bare=source is text):
             known = found.get(written)
             both = tuple(dict.fromkeys([*(known.tricks if known else ()), *tricks]))
             if known or not (source is joined and _covered(written, found)):
@@ -72,8 +72,11 @@ def _covered(written: str, found: dict[str, Link]) -> bool:
     return any(written.startswith(seen) and len(seen) > 8 and _host(written) == _host(seen) for seen in found)
 
 
-def _written(text: str) -> list[tuple[str, list[str]]]:
-    """Return (link as written, tricks of the way it is written)."""
+def _written(text: str, *, bare: bool) -> list[tuple[str, list[str]]]:
+    """Return (link as written, tricks of the way it is written); hosts without a scheme only where `bare`.
+
+    No reader makes a link of two lines without a scheme, and the end of a sentence would look like one.
+    """
     out: list[tuple[str, list[str]]] = []
     for match in _MARKDOWN.finditer(text):
         tricks = ["image"] if match.group(1) else []
@@ -84,7 +87,7 @@ def _written(text: str) -> list[tuple[str, list[str]]]:
         out += [(match.group(1), []) for match in pattern.finditer(text)]
     for pattern in (_SCHEME, _BARE_SCHEME, _RELATIVE, _NUMERIC_HOST):
         out += [(match.group(), []) for match in pattern.finditer(text)]
-    out += [(match.group(), []) for match in _DOMAIN.finditer(text) if _is_host(match)]
+    out += [(match.group(), []) for match in _DOMAIN.finditer(text) if bare and _is_host(match)]
     return [(written.rstrip(".,;:!?*_`"), tricks) for written, tricks in out if _leads(written)]
 
 

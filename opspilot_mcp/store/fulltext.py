@@ -1,7 +1,8 @@
 """Full text over tickets: FTS5 with BM25. The only room that knows how words are indexed.
 
-A query of every word costs as much as the commonest of them, and the rare ones decide the ranking anyway: only the
-rarest few are asked for, and counting a word stops at COMMON. So a query's cost does not grow with the desk.
+A query of every word costs as much as the commonest of them, and the rare ones decide the ranking anyway: the rarest
+are asked for, as many as fit a budget of rows to score, and counting a word stops at COMMON. So a query's cost does
+not grow with the desk, and on a small desk every word counts.
 """
 
 import re
@@ -10,7 +11,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-RAREST_TERMS = 4
+MOST_TERMS = 24
+BUDGET = 4_000  # rows one query may score
 COMMON = 2_000  # occurrences from which a word tells little
 _MAX_WORDS = 60
 _WORD = re.compile(r"\w{2,40}", re.UNICODE)
@@ -42,15 +44,27 @@ def index(conn: Connection, rows: Iterable[tuple[int, str, str]]) -> None:
 def nearest(conn: Connection, words: str, *, limit: int) -> list[tuple[int, float]]:
     """Return (ticket number, score > 0) of the tickets nearest to `words`, best first; empty when no word is known."""
     counts = _counts(conn, words)
-    rare = sorted((count, term) for term, count in counts.items() if count < COMMON)[:RAREST_TERMS]
+    rare = _affordable(counts)
     if rare:
-        query = " OR ".join(f'"{term}"' for _, term in rare)
+        query = " OR ".join(f'"{term}"' for term in rare)
     else:
         # Only common words: tickets that hold them together. The longest say the most.
-        query = " AND ".join(f'"{term}"' for term in sorted(counts, key=lambda term: (-len(term), term))[:RAREST_TERMS])
+        query = " AND ".join(f'"{term}"' for term in sorted(counts, key=lambda term: (-len(term), term))[:4])
     if not query:
         return []
     return [(row.rowid, -row.rank) for row in conn.execute(_MATCH, {"query": query, "limit": limit})]
+
+
+def _affordable(counts: dict[str, int]) -> list[str]:
+    """Return the rarest words, as many as the budget pays for."""
+    chosen: list[str] = []
+    spent = 0
+    for count, term in sorted((count, term) for term, count in counts.items() if count < COMMON)[:MOST_TERMS]:
+        spent += count
+        if chosen and spent > BUDGET:
+            break
+        chosen.append(term)
+    return chosen
 
 
 def _counts(conn: Connection, words: str) -> dict[str, int]:
