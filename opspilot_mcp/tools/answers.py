@@ -203,7 +203,7 @@ def gate_line(gate: GateState, *, proposal_id: str | None = None) -> str:
     """Say whether people's side runs and what a person must do: they must not wait for what nobody started."""
     review = f"opspilot-mcp gate show {proposal_id}" if proposal_id else "opspilot-mcp gate pending"
     if gate.killed:
-        return "A person threw the kill switch: nothing is sent until they lift it with `opspilot-mcp gate lift-kill`."
+        return "A person threw the kill switch: nothing is sent until they lift it with `opspilot-mcp gate release`."
     if gate.running:
         return f"The gate runs. A person signs with `{review}` and then `opspilot-mcp gate approve`."
     return f"The gate is NOT running: nothing can be sent. A person starts it with `{START_GATE}` and reads `{review}`."
