@@ -7,7 +7,7 @@ merged into stands for it.
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, case, func, literal_column, select
+from sqlalchemy import Connection, bindparam, case, func, select
 
 from opspilot_mcp.clock import DAY_MS
 from opspilot_mcp.errors import InvalidInput
@@ -26,17 +26,39 @@ _IS_COUNTED = (
     tickets.c.created_ms <= bindparam("now"),
     tickets.c.merged_into.is_(None),
 )
+_THIS = func.coalesce(func.sum(case((_IS_THIS, 1), else_=0)), 0)
+_LAST = func.coalesce(func.sum(case((_IS_THIS, 0), else_=1)), 0)
 _TAGGED = tickets.join(ticket_tags, ticket_tags.c.ticket_id == tickets.c.id)
-_TICKETS = select(
-    func.coalesce(func.sum(case((_IS_THIS, 1), else_=0)), 0).label("this"),
-    func.coalesce(func.sum(case((_IS_THIS, 0), else_=1)), 0).label("last"),
-).where(*_IS_COUNTED)
+_BY_TAG = (
+    select(
+        ticket_tags.c.tag.label("name"), _THIS.label("this"), _LAST.label("last"), func.count().over().label("found")
+    )
+    .select_from(_TAGGED)
+    .where(*_IS_COUNTED)
+    .group_by(ticket_tags.c.tag)
+    .having(_THIS >= RECURS)
+    .order_by(_THIS.desc(), _LAST, ticket_tags.c.tag)
+    .limit(bindparam("limit"))
+)
+# Few categories, so one pass gives both their counts and all tickets'.
+_BY_CATEGORY = (
+    select(tickets.c.category.label("name"), _THIS.label("this"), _LAST.label("last"))
+    .where(*_IS_COUNTED)
+    .group_by(tickets.c.category)
+)
+# Walks the index on created_ms backwards and stops at the tenth: quick for what is frequent, as blockers are.
+_NEWEST = (
+    select(tickets.c.id)
+    .where(*_IS_COUNTED, _IS_THIS)
+    .order_by(tickets.c.created_ms.desc(), tickets.c.id.desc())
+    .limit(NEWEST)
+)
+_NEWEST_OF = {
+    "tag": _NEWEST.select_from(_TAGGED).where(ticket_tags.c.tag == bindparam("name")),
+    "category": _NEWEST.where(tickets.c.category == bindparam("name")),
+}
 
 Kind = Literal["tag", "category"]
-_SOURCES: dict[Kind, tuple[ColumnElement[str], FromClause]] = {
-    "tag": (ticket_tags.c.tag, _TAGGED),
-    "category": (tickets.c.category, tickets),
-}
 
 
 class Blocker(BaseModel):
@@ -77,19 +99,22 @@ def trends(conn: Connection, now: int, days: int = 7, limit: int = 10) -> Trends
     _check(days, limit)
     middle, start = now - days * DAY_MS, now - 2 * days * DAY_MS
     period = {"start": start, "middle": middle, "now": now}
-    tags, more_tags = _recurring(conn, "tag", period, limit)
-    categories, more_categories = _recurring(conn, "category", period, limit)
-    totals = conn.execute(_TICKETS, period).one()
+    tags = conn.execute(_BY_TAG, {**period, "limit": limit}).all()
+    every = conn.execute(_BY_CATEGORY, period).all()
+    recurring = [row for row in every if row.name is not None and row.this >= RECURS]
+    categories = sorted(recurring, key=lambda row: (-row.this, row.last, row.name))
     return Trends(
         since_ms=middle,
         until_ms=now,
         previous_since_ms=start,
-        total=totals.this,
-        previous_total=totals.last,
-        tags=tags,
-        more_tags=more_tags,
-        categories=categories,
-        more_categories=more_categories,
+        total=sum(row.this for row in every),
+        previous_total=sum(row.last for row in every),
+        tags=tuple(_blocker(conn, "tag", row.name, row.this, row.last, period) for row in tags),
+        more_tags=tags[0].found - len(tags) if tags else 0,
+        categories=tuple(
+            _blocker(conn, "category", row.name, row.this, row.last, period) for row in categories[:limit]
+        ),
+        more_categories=len(categories[limit:]),
     )
 
 
@@ -100,48 +125,14 @@ def _check(days: int, limit: int) -> None:
         raise InvalidInput(f"limit is {limit}. Use 1 to {_MAX_LIMIT}.")
 
 
-def _recurring(conn: Connection, kind: Kind, period: dict[str, int], limit: int) -> tuple[tuple[Blocker, ...], int]:
-    name, source = _SOURCES[kind]
-    this, last = func.sum(case((_IS_THIS, 1), else_=0)), func.sum(case((_IS_THIS, 0), else_=1))
-    rows = conn.execute(
-        select(name.label("name"), this.label("this"), last.label("last"), func.count().over().label("found"))
-        .select_from(source)
-        .where(*_IS_COUNTED, name.is_not(None))
-        .group_by(name)
-        .having(this >= RECURS)
-        .order_by(this.desc(), last, name)
-        .limit(limit),
-        period,
-    ).all()
-    newest = _newest(conn, kind, period, [row.name for row in rows])
-    found = tuple(_blocker(kind, row.name, row.this, row.last, newest[row.name]) for row in rows)
-    return found, (rows[0].found - len(rows) if rows else 0)
-
-
-def _newest(conn: Connection, kind: Kind, period: dict[str, int], names: list[str]) -> dict[str, list[str]]:
-    name, source = _SOURCES[kind]
-    place = func.row_number().over(partition_by=name, order_by=(tickets.c.created_ms.desc(), tickets.c.id.desc()))
-    ranked = (
-        select(name.label("name"), tickets.c.id, place.label("place"))
-        .select_from(source)
-        # `|| ''` keeps SQLite off the index on the name: it would walk every ticket ever made with that tag.
-        .where(*_IS_COUNTED, _IS_THIS, (name + literal_column("''")).in_(names))
-        .subquery()
-    )
-    found: dict[str, list[str]] = {name: [] for name in names}
-    query = select(ranked.c.name, ranked.c.id).where(ranked.c.place <= literal_column(str(NEWEST)))
-    for row in conn.execute(query.order_by(ranked.c.name, ranked.c.place), period):
-        found[row.name].append(ids.shown("T", row.id))
-    return found
-
-
-def _blocker(kind: Kind, name: str, this: int, last: int, newest: list[str]) -> Blocker:
+def _blocker(conn: Connection, kind: Kind, name: str, this: int, last: int, period: dict[str, int]) -> Blocker:
+    newest = conn.execute(_NEWEST_OF[kind], {**period, "name": name}).scalars().all()
     return Blocker(
         kind=kind,
         name=shown(name),
         count=this,
         previous=last,
         change=this - last,
-        tickets=tuple(newest),
+        tickets=tuple(ids.shown("T", number) for number in newest),
         left_out=this - len(newest),
     )

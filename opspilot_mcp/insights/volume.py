@@ -7,7 +7,7 @@ nowhere else; the ticket it was merged into stands for it.
 from collections import Counter
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 
 from opspilot_mcp.store.schema import tickets
 from opspilot_mcp.text import cap, one_line
@@ -18,13 +18,13 @@ _NAME_CHARS = 40
 _COLUMNS = ("category", "status", "priority", "tier", "sentiment", "source")
 
 _IN_PERIOD = (tickets.c.created_ms > bindparam("since"), tickets.c.created_ms <= bindparam("until"))
+_IS_MERGED = case((tickets.c.merged_into.is_(None), 0), else_=1).label("is_merged")
 # One pass over the period: the combinations are few, Python folds them into the six tables.
 _BY_ALL = (
-    select(*(tickets.c[name] for name in _COLUMNS), func.count().label("tickets"))
-    .where(*_IN_PERIOD, tickets.c.merged_into.is_(None))
-    .group_by(*(tickets.c[name] for name in _COLUMNS))
+    select(*(tickets.c[name] for name in _COLUMNS), _IS_MERGED, func.count().label("tickets"))
+    .where(*_IN_PERIOD)
+    .group_by(*(tickets.c[name] for name in _COLUMNS), "is_merged")
 )
-_MERGED = select(func.count()).where(*_IN_PERIOD, tickets.c.merged_into.is_not(None))
 _IS_OPEN = (tickets.c.status.in_(OPEN_STATUSES), tickets.c.merged_into.is_(None))
 _BACKLOG = select(tickets.c.status, func.count()).where(*_IS_OPEN).group_by(tickets.c.status)
 _UNTRIAGED = select(func.count()).where(tickets.c.triaged_ms.is_(None), *_IS_OPEN)
@@ -54,7 +54,11 @@ def count(conn: Connection, since_ms: int, until_ms: int) -> Volume:
     """Return the period's counts, largest first, and the backlog: every open ticket, whenever it was made."""
     period = {"since": since_ms, "until": until_ms}
     tables: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
+    merged = 0
     for row in conn.execute(_BY_ALL, period).mappings():
+        if row["is_merged"]:
+            merged += row["tickets"]
+            continue
         for name in _COLUMNS:
             tables[name][shown(row[name])] += row["tickets"]
     backlog = Counter({row[0]: row[1] for row in conn.execute(_BACKLOG)})
@@ -62,7 +66,7 @@ def count(conn: Connection, since_ms: int, until_ms: int) -> Volume:
         since_ms=since_ms,
         until_ms=until_ms,
         total=tables["status"].total(),
-        merged=conn.execute(_MERGED, period).scalar_one(),
+        merged=merged,
         **{f"by_{name}": _largest_first(table) for name, table in tables.items()},
         open_backlog=backlog.total(),
         backlog_by_status=_largest_first(backlog),
