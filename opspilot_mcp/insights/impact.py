@@ -86,7 +86,6 @@ def tickets_of(conn: Connection, incident_id: str, *, limit: int = 10) -> Sugges
     query = (
         select(tickets.c.id, tickets.c.subject, tickets.c.body, tickets.c.created_ms)
         .where(tickets.c.created_ms.between(first, last), tickets.c.status.not_in(("resolved", "closed")))
-        .where(tickets.c.merged_into.is_(None))
         .order_by(tickets.c.created_ms.desc())
         .limit(MOST)
     )

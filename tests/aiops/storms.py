@@ -11,8 +11,9 @@ from opspilot_mcp.aiops.folding import Folded
 from opspilot_mcp.aiops.runbooks import Runbook
 from tests.conftest import NOON
 
+SERVICES = ["shop", "cart", "cart-db", "mailer"]
 ESTATE = {
-    "services": ["shop", "cart", "cart-db", "mailer"],
+    "services": SERVICES,
     "calls": [["shop", "cart"], ["cart", "cart-db"]],
     "instances": {"cart-0": "cart", "cart-db-0": "cart-db"},
     "hosts": {"cart-0": "host-1", "cart-db-0": "host-2"},

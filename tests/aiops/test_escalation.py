@@ -3,9 +3,8 @@
 import pytest
 from sqlalchemy import Connection, func, select
 
-from opspilot_mcp import proposals
 from opspilot_mcp.aiops import byhand, escalation, incidents
-from opspilot_mcp.errors import IllegalMove, InvalidInput
+from opspilot_mcp.errors import IllegalMove, InvalidInput, NotAllowed
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.proposals import Proposal
 from opspilot_mcp.store import audit
@@ -143,5 +142,5 @@ def test_proposals_beyond_the_hourly_limit_are_refused(conn: Connection) -> None
     policy = Policy.model_validate({"limits": {"proposals_per_hour": 1}})
     page(conn, policy=policy)
 
-    with pytest.raises(proposals.NotAllowed):
+    with pytest.raises(NotAllowed):
         page(conn, "again", policy=policy)

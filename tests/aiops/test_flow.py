@@ -14,7 +14,7 @@ from opspilot_mcp.store import audit, migrate, sqlite
 from opspilot_mcp.store import schema as tables
 from opspilot_mcp.store.db import Db, open_db
 from opspilot_mcp.store.schema import DESK
-from tests.aiops.storms import ESTATE, alert, estate, fault, fold
+from tests.aiops.storms import SERVICES, alert, estate, fault, fold
 from tests.conftest import HOUR, MINUTE, NOON
 
 DB_FAULT = [fault(1), alert(2, at=20), alert(3, at=40, service="shop"), alert(4, at=45, service="mailer")]
@@ -47,7 +47,7 @@ def storm(seed: int, count: int = 400) -> list[Alert]:
     made, at = [], 0
     for number in range(count):
         at += dice.choice([0, 1, 3, 10, 60, 120])
-        service = dice.choice([*ESTATE["services"], "unknown-thing", None])
+        service = dice.choice([*SERVICES, "unknown-thing", None])
         name = dice.choice(["HighErrorRate", "HighLatencyP99", "DiskFull", "PodCrashLooping", "BatchSlow"])
         made.append(
             alert(

@@ -166,7 +166,7 @@ def test_an_empty_or_endless_note_is_refused(conn: Connection, body: str) -> Non
 
 
 def test_a_climb_on_an_old_reading_is_a_conflict(conn: Connection, first: Incident) -> None:
-    move(conn, "acknowledged")
+    incidents.climb(conn, first, "L2", actor=ALICE, now=NOON)
 
     with pytest.raises(Conflict):
         incidents.climb(conn, first, "L2", actor=ALICE, now=NOON)

@@ -71,6 +71,10 @@ def test_without_a_steps_heading_all_numbered_items_are_steps() -> None:
     assert runbooks.steps_of("Text\n\n1. one\n2) two\n\nMore text\n3. three") == ("one", "two", "three")
 
 
+def test_numbers_inside_a_fence_are_no_steps() -> None:
+    assert runbooks.steps_of("1. one\n\n```\n2. output\n# Steps\n```\n\n2. two") == ("one", "two")
+
+
 def test_the_shipped_runbooks_load_with_their_steps() -> None:
     books = runbooks.load(DATA)
 
