@@ -15,9 +15,11 @@ from opspilot_mcp import policy as policies
 from opspilot_mcp.aiops import runbooks
 from opspilot_mcp.aiops.runbooks import Runbook
 from opspilot_mcp.desk import flow
-from opspilot_mcp.engines import templates
+from opspilot_mcp.engines import Engine, MemoryCache, pricing, templates
+from opspilot_mcp.engines.pricing import Price
 from opspilot_mcp.engines.templates import Macro
 from opspilot_mcp.errors import OpsPilotError
+from opspilot_mcp.insights import ledger
 from opspilot_mcp.packaged import own_or_packaged
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.settings import Settings
@@ -61,6 +63,22 @@ class App:
         """The operator's reply macros, or the packaged ones where there are none; read once."""
         return templates.load(own_or_packaged(self.settings.macros, "macros"))
 
+    @cached_property
+    def engine(self) -> Engine | None:
+        """The paid engine when a key is set; it is asked only where the local reading is in doubt."""
+        key = self.settings.anthropic_api_key
+        if key is None:
+            return None
+        from opspilot_mcp.engines.anthropic_api import AnthropicEngine
+
+        return AnthropicEngine(
+            key.get_secret_value(),
+            model=self.settings.model,
+            price=pricing.price_of(self.settings.model, _own_prices(self.policy)),
+            purse=ledger.DeskPurse(self.db, self.now, daily_usd=self.policy.engine.daily_usd),
+            cache=MemoryCache(),
+        )
+
     async def sweep(self) -> None:
         """Do what the clock has made due, at most once a minute."""
         now = self.now()
@@ -72,6 +90,10 @@ class App:
         except OpsPilotError as error:
             # The caller's own write must not fail for it; the next minute tries again.
             log.warning("the sweep of due work failed: %s", error)
+
+
+def _own_prices(policy: Policy) -> dict[str, Price]:
+    return {model: Price.model_validate(part.model_dump()) for model, part in policy.engine.prices.items()}
 
 
 def agent_principal() -> str:

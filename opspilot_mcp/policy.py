@@ -90,6 +90,22 @@ class GatePart(_Part):
     audit_rate: float = Field(default=0.10, ge=0, le=1)
 
 
+class PricePart(_Part):
+    """A model's price in US dollars per million tokens, over the built-in table."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cache_read: float = Field(ge=0)
+    cache_write: float = Field(ge=0)
+
+
+class EnginePart(_Part):
+    """What a model may cost, when a key is set."""
+
+    daily_usd: float = Field(default=1.0, ge=0, le=10_000)
+    prices: dict[str, PricePart] = {}
+
+
 class LimitsPart(_Part):
     """How much may be asked of people in an hour."""
 
@@ -104,6 +120,7 @@ class Policy(_Part):
     routing: RoutingPart = RoutingPart()
     gate: GatePart = GatePart()
     channels: dict[Name, Literal["file", "smtp", "slack", "webhook"]] = {"replies": "file", "oncall": "file"}
+    engine: EnginePart = EnginePart()
     limits: LimitsPart = LimitsPart()
 
     @model_validator(mode="after")

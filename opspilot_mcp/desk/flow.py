@@ -1,5 +1,6 @@
 """The ticket's whole walk: read -> decide -> route -> draft -> propose. And what the clock makes due on the way."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
@@ -10,7 +11,7 @@ from opspilot_mcp.clock import MINUTE_MS
 from opspilot_mcp.desk import moves, paging, replies, routing, tickets, triage
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.desk.triage import Reading, Triaged
-from opspilot_mcp.engines import Brief, Draft, Letter, templates
+from opspilot_mcp.engines import Brief, Draft, Engine, Letter, Taxonomy, templates
 from opspilot_mcp.engines.templates import Macro
 from opspilot_mcp.errors import NotAllowed
 from opspilot_mcp.policy import Policy
@@ -35,6 +36,9 @@ class Desk(Protocol):
     policy: Policy
     principal: str
 
+    @property
+    def engine(self) -> Engine | None: ...
+
     def now(self) -> int: ...
 
 
@@ -44,11 +48,35 @@ async def triage_batch(desk: Desk, ticket_ids: Sequence[str]) -> AsyncIterator[l
         batch = ticket_ids[start : start + _BATCH]
         found = await desk.db.read(_get_all, batch)
         readings = [(ticket.id, *_timed(ticket, desk.policy)) for ticket in found]
+        if desk.engine is not None:
+            readings = await _ask_where_unsure(desk.engine, found, readings, desk.policy)
         yield await desk.db.write(_apply_all, readings, policy=desk.policy, actor=desk.principal, now=desk.now())
 
 
 def _get_all(conn: Connection, ticket_ids: Sequence[str]) -> list[Ticket]:
     return [tickets.get(conn, ticket_id) for ticket_id in ticket_ids]
+
+
+async def _ask_where_unsure(
+    engine: Engine, found: Sequence[Ticket], readings: list[tuple[str, Reading, float]], policy: Policy
+) -> list[tuple[str, Reading, float]]:
+    """Return the readings, those in doubt about the category read again by the engine; it limits its own pace."""
+    taxonomy = Taxonomy(categories={name: name.replace("_", " ") for name in policy.desk.categories})
+
+    async def second(ticket: Ticket, reading: Reading) -> Reading:
+        if ticket.triaged_ms is not None or not triage.is_unsure(reading, policy):
+            return reading
+        answer = await engine.read(_letter(ticket), taxonomy)
+        return triage.merged(reading, answer.reading, model=answer.usage.model) if answer.reading else reading
+
+    again = await asyncio.gather(*(second(ticket, one[1]) for ticket, one in zip(found, readings, strict=True)))
+    return [(ticket_id, reading, took) for (ticket_id, _, took), reading in zip(readings, again, strict=True)]
+
+
+def _letter(ticket: Ticket) -> Letter:
+    return Letter(
+        ticket=ticket.id, subject=ticket.subject, body=ticket.body, requester_name=ticket.requester_name or ""
+    )
 
 
 def _timed(ticket: Ticket, policy: Policy) -> tuple[Reading, float]:
@@ -67,33 +95,37 @@ def _apply_all(
 
 
 async def draft(desk: Desk, ticket_id: str, body: str | None, *, macros: Sequence[Macro]) -> Draft:
-    """Write a draft on a ticket: the caller's own `body`, or the macro that fits, scoped to the ticket's SLA."""
+    """Write a draft on a ticket: the caller's own `body`, an engine's, or the macro that fits, scoped to its SLA."""
     ticket = await desk.db.read(tickets.get, ticket_id)
     started = time.perf_counter()
-    made = Draft(body=body, engine="agent") if body is not None else _from_macro(ticket, macros, desk.policy)
+    brief = _brief(ticket, desk.policy)
+    made = Draft(body=body, engine="agent") if body is not None else await _asked(desk.engine, ticket, brief)
+    made = made or templates.fill(macros, _letter(ticket), brief)
     took = (time.perf_counter() - started) * 1000
     await desk.db.write(_keep_draft, ticket, made, latency_ms=took, actor=desk.principal, now=desk.now())
     return made
 
 
-def _from_macro(ticket: Ticket, macros: Sequence[Macro], policy: Policy) -> Draft:
+async def _asked(engine: Engine | None, ticket: Ticket, brief: Brief) -> Draft | None:
+    """Return the engine's draft; None without an engine, or when it had none, which the ledger then says."""
+    return (await engine.draft(_letter(ticket), brief)).draft if engine is not None else None
+
+
+def _brief(ticket: Ticket, policy: Policy) -> Brief:
     priority = ticket.priority or "P3"
     promise = policy.sla[priority]
-    letter = Letter(
-        ticket=ticket.id, subject=ticket.subject, body=ticket.body, requester_name=ticket.requester_name or ""
-    )
-    brief = Brief(
+    return Brief(
         category=ticket.category,
         priority=priority,
         first_response_minutes=promise.first_response_minutes,
         resolution_minutes=promise.resolution_minutes,
     )
-    return templates.fill(macros, letter, brief)
 
 
 def _keep_draft(conn: Connection, ticket: Ticket, made: Draft, *, latency_ms: float, actor: str, now: int) -> None:
     replies.save_draft(conn, ticket.id, made.body, engine=made.engine, actor=actor, now=now)
-    if made.engine != "agent":  # what the agent wrote itself cost this desk nothing, and is no call of ours
+    # What the agent wrote is no call of ours, and a paid engine has kept its own books.
+    if made.engine.startswith("macro:"):
         call = AiCall(
             at_ms=now,
             operation="draft",

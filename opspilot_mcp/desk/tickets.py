@@ -285,7 +285,7 @@ def set_tags(conn: Connection, number: int, tags: Sequence[str]) -> None:
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
-_COLUMNS: Select[tuple[object, ...]] = select(
+_COLUMNS: Select[Any] = select(
     tickets,
     requesters.c.name.label("requester_name"),
     requesters.c.address.label("requester_address"),
@@ -294,7 +294,7 @@ _ONE = _COLUMNS.where(tickets.c.id == bindparam("number"))
 _TAGS = select(ticket_tags.c.tag).where(ticket_tags.c.ticket_id == bindparam("number")).order_by(ticket_tags.c.tag)
 
 
-def _record(row: Row[tuple[object, ...]], tags: Sequence[str] = ()) -> Ticket:
+def _record(row: Row[Any], tags: Sequence[str] = ()) -> Ticket:
     values = dict(row._mapping)
     values["number"] = values.pop("id")
     values.pop("queue_key")
@@ -392,7 +392,7 @@ def queue(conn: Connection, wanted: QueueFilter, *, cursor: str | None = None, l
 @lru_cache(maxsize=128)
 def _queue_statements(
     names: tuple[str, ...], untriaged: bool | None, has_cursor: bool
-) -> tuple[Select[Any], Select[tuple[int]]]:
+) -> tuple[Select[Any], Select[int]]:
     """Return the statements for a page and for its capped count. Building them costs more than running them."""
     inside: list[ColumnElement[bool]] = [tickets.c.queue_key.is_not(None)]
     inside += [tickets.c[name] == bindparam(name) for name in names if name != "untriaged"]
@@ -400,8 +400,8 @@ def _queue_statements(
         inside.append(tickets.c.triaged_ms.is_(None) if untriaged else tickets.c.triaged_ms.is_not(None))
     page = _COLUMNS.where(*inside).order_by(tickets.c.queue_key, tickets.c.id).limit(bindparam("most"))
     if has_cursor:
-        key, after = bindparam("key"), bindparam("after")
-        page = page.where((tickets.c.queue_key > key) | ((tickets.c.queue_key == key) & (tickets.c.id > after)))
+        beyond = (tickets.c.queue_key == bindparam("key")) & (tickets.c.id > bindparam("after"))
+        page = page.where((tickets.c.queue_key > bindparam("key")) | beyond)
     capped = select(tickets.c.id).where(*inside).limit(bindparam("count_up_to")).subquery()
     return page, select(func.count()).select_from(capped)
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert
 
+from opspilot_mcp import engines
 from opspilot_mcp.desk import facts, moves, routing, rules, tickets
 from opspilot_mcp.desk.routing import Route
 from opspilot_mcp.desk.tickets import Priority, Sentiment, Ticket
@@ -45,6 +46,7 @@ class Reading(BaseModel):
     tags: tuple[str, ...]
     for_a_person: tuple[facts.Kind, ...]  # stated facts a person must see
     why: tuple[str, ...]  # may quote the ticket: strangers' text
+    wants_person: bool = False  # the engine itself asks for one
 
 
 class Decision(NamedTuple):
@@ -80,11 +82,47 @@ def read(subject: str, body: str, policy: Policy) -> Reading:
     )
 
 
+def graver(one: Priority, other: Priority) -> Priority:
+    """Return the more urgent of two priorities: a doubt about urgency is settled towards the customer."""
+    return min(one, other)
+
+
+def merged(local: Reading, asked: engines.Reading, *, model: str) -> Reading:
+    """Return a model's reading with what the text states kept: no model takes a fact or a priority away.
+
+    The confidence is the model's own word, and carries no certificate either.
+    """
+    return local.model_copy(
+        update={
+            "engine": model,
+            "category": asked.category,
+            "confidence": round(asked.confidence, 4),
+            "priority": graver(local.priority, asked.priority),
+            "sentiment": asked.sentiment,
+            "tags": tuple(dict.fromkeys([*local.tags, *asked.tags])),
+            "wants_person": asked.escalate,
+            "why": (*local.why, f"Category by {model}."),
+        }
+    )
+
+
+def is_unsure(reading: Reading, policy: Policy) -> bool:
+    """Whether only the category is in doubt: where a model could spare a person the question."""
+    return (
+        not reading.for_a_person
+        and reading.priority != "P1"
+        and policy.gate.cold_start == "rules"
+        and reading.confidence < policy.gate.threshold
+    )
+
+
 def decide(reading: Reading, policy: Policy) -> Decision:
     """Return whether a person must look first. P1 always; so does text no rule should route; then the gate."""
     reasons = [_FOR_A_PERSON.get(kind, "It states something a person must see.") for kind in reading.for_a_person]
     if reading.priority == "P1":
         reasons.insert(0, "P1 always goes to a person.")
+    if reading.wants_person:
+        reasons.append("The engine asks for a person.")
     if policy.gate.cold_start == "human":
         reasons.append("The policy sends everything to a person until a certificate stands.")
     elif reading.confidence < policy.gate.threshold:
