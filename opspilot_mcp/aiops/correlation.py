@@ -157,7 +157,7 @@ class Engine:
         if incident is None or seen is None:
             return None
         gap = s.ts_ms - seen.last_ms
-        if s.firing and (s.text not in incident.words or abs(gap) > self.params.repeat_ms):
+        if s.firing and (incident.sealed or s.text not in incident.words or abs(gap) > self.params.repeat_ms):
             return None
         return self._join(scope, incident, s, reason("repeat", s, s.entity, 0, gap, 1.0), seen.also)
 

@@ -32,6 +32,7 @@ class Params:
     gone_together: float = 0.85  # two services gone from one host within `together_ms`
     same_cause: float = 0.90  # a certificate or the like at services that share nothing
     cause_of: float = 0.90  # a fault below symptoms that had no cause
+    late_cause: float = 0.75  # at least this well fits a fault that shows up to `lead_ms` after its harm
     same_entity: float = 0.80
     calls: float = 0.62
     same_host: float = 0.62
@@ -215,7 +216,8 @@ def _cause(incident: Incident, s: Signal, reached: list[tuple[int, int]], kind: 
         return NONE
     hops, first_ms = min(reached)
     share = sum(p.per_hop**h for h, _ in reached) / len(incident.entities)
-    fit = onset_fit(first_ms - s.ts_ms, hops, p)
+    lag = first_ms - s.ts_ms
+    fit = max(onset_fit(lag, hops, p), p.late_cause if -p.lead_ms <= lag < 0 else 0.0)
     return Explanation(p.cause_of * share * fit, kind, s.entity, hops, s.ts_ms - first_ms)
 
 
