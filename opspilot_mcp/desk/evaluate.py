@@ -1,0 +1,273 @@
+"""Measure triage on labelled tickets: fit and test, or a stream from zero in which each ticket is routed before its
+label is known and learnt only if a person saw it. The room behind `opspilot-mcp evaluate`.
+"""
+
+import csv
+import gzip
+import io
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from opspilot_mcp.desk import calibration, learner
+from opspilot_mcp.desk.calibration import Point, Scale
+from opspilot_mcp.desk.certificate import Frozen, Gate, Route, Terms, certify
+from opspilot_mcp.errors import InvalidInput, quoted
+
+_FOLDS = 5
+_REHEARSALS = 2
+_NEIGHBOURS = 20
+_RAREST_TERMS = 12
+_RANK_OFFSET = 60  # Cormack et al. 2009, reciprocal rank fusion
+# The scale is refitted from this many latest reviews, after every so many new ones.
+_SCALE_POINTS = 600
+_SCALE_EVERY = 10
+
+
+class Example(NamedTuple):
+    """A labelled ticket. Scoring never reads `label`."""
+
+    id: str
+    subject: str
+    body: str
+    label: str
+
+
+class Line(NamedTuple):
+    """One ticket's outcome, as written to OUT; `alarm` holds the words of an alarm raised by this ticket's review."""
+
+    id: str
+    predicted: str | None
+    score: float
+    routed: Route
+    certified: bool
+    alarm: str = ""
+
+
+class Outcome(NamedTuple):
+    """Every line in the order of the data, the gate's closing words, and the alarms raised."""
+
+    lines: list[Line]
+    words: str
+    alarms: list[tuple[int, str]]
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        return raw.decode("utf-8-sig")
+    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        raise InvalidInput(f"{quoted(path.name)} cannot be read ({type(error).__name__}). Check the path.") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{quoted(path.name)} is not UTF-8 text. Save it as UTF-8.") from None
+
+
+def _records(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
+    if ".csv" in path.suffixes:
+        for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
+            yield number, {str(key): value for key, value in row.items()}
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, dict(json.loads(line))
+            except (ValueError, TypeError):
+                raise InvalidInput(f"line {number} of {quoted(path.name)} is not a JSON object. Mend it.") from None
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Return the labelled tickets of a .jsonl or .csv file, gzipped or not; `category` may stand for `label`.
+
+    Raises InvalidInput naming the first line that has no label or no text.
+    """
+    found = []
+    for number, record in _records(path, _text(path)):
+        label = record.get("label") or record.get("category")
+        subject, body = (str(record.get(key) or "") for key in ("subject", "body"))
+        if not label or not (subject or body):
+            raise InvalidInput(f"line {number} of {quoted(path.name)} needs `label` and `subject` or `body`. Add them.")
+        found.append(Example(str(record.get("id") or number), subject, body, str(label)))
+    if not found:
+        raise InvalidInput(f"{quoted(path.name)} holds no tickets. Give a file with one labelled ticket a line.")
+    return found
+
+
+class Nearest:
+    """Resolved tickets in an SQLite full-text index in memory, found by their few rarest terms."""
+
+    def __init__(self) -> None:
+        """Open an empty index."""
+        self._db = sqlite3.connect(":memory:")
+        self._db.execute(
+            "CREATE VIRTUAL TABLE doc USING fts5(subject, body, label UNINDEXED, tokenize='porter unicode61')"
+        )
+        self._df: dict[str, int] = {}
+        self._first = 0
+
+    def add(self, example: Example, label: str) -> int:
+        """Index one resolved ticket and return its row."""
+        for term in set(learner.words_of(f"{example.subject}\n{example.body}")):
+            self._df[term] = self._df.get(term, 0) + 1
+        sql = "INSERT INTO doc(subject, body, label) VALUES (?, ?, ?)"
+        return int(self._db.execute(sql, (example.subject, example.body, label)).lastrowid or 0)
+
+    def forget(self) -> None:
+        """Leave out everything indexed so far."""
+        self._first = int(self._db.execute("SELECT coalesce(max(rowid), 0) FROM doc").fetchone()[0])
+
+    def _query(self, text: str, *, fold: int | None) -> list[tuple[int, str, float]]:
+        terms = sorted({t for t in learner.words_of(text) if t in self._df}, key=lambda t: (self._df[t], t))
+        if not terms:
+            return []
+        match = " OR ".join(f'"{term}"' for term in terms[:_RAREST_TERMS])
+        sql = (
+            "SELECT rowid, label, -bm25(doc) FROM doc WHERE doc MATCH ? AND rowid > ? AND rowid % ? <> ? "
+            "ORDER BY rank, rowid LIMIT ?"
+        )
+        modulus, rest = (_FOLDS, fold) if fold is not None else (1, -1)
+        return self._db.execute(sql, (match, self._first, modulus, rest, _NEIGHBOURS)).fetchall()
+
+    def find(self, example: Example, *, fold: int | None = None) -> list[tuple[str, float]]:
+        """Return label and closeness of the nearest tickets: two queries, fused by reciprocal rank.
+
+        `fold` leaves out the rows of one part, so that a ticket never finds itself.
+        """
+        whole = self._query(f"{example.subject}\n{example.body}", fold=fold)
+        by_subject = self._query(example.subject, fold=fold) if example.subject else []
+        if not by_subject:
+            return [(label, closeness) for _, label, closeness in whole]
+        labels: dict[int, str] = {}
+        fused: dict[int, float] = {}
+        for ranked in (whole, by_subject):
+            for place, (row, label, _) in enumerate(ranked):
+                labels[row] = label
+                fused[row] = fused.get(row, 0.0) + 1 / (_RANK_OFFSET + place)
+        nearest = sorted(fused, key=lambda row: (-fused[row], row))[:_NEIGHBOURS]
+        return [(labels[row], fused[row]) for row in nearest]
+
+
+def _fit_scale(points: Sequence[Point]) -> Scale:
+    return calibration.fit(points[-_SCALE_POINTS:])
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A desk that starts from nothing and learns only what a person decided."""
+
+    gate: Gate
+    random: Random
+    head: learner.Head = field(default_factory=learner.Head)
+    rows: dict[int, learner.Row] = field(default_factory=dict)
+    nearest: Nearest = field(default_factory=Nearest)
+    scale: Scale = field(default_factory=Scale)
+    window: list[Frozen] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    memory: list[tuple[learner.Counts, str]] = field(default_factory=list)
+
+    def score(self, example: Example, counts: learner.Counts) -> tuple[str | None, float]:
+        """Return the category and its raw score, before the label is known."""
+        chances = learner.probabilities(self.head, self.rows, counts)
+        return learner.best(learner.fuse(chances, self.nearest.find(example)))
+
+    def review(self, example: Example, counts: learner.Counts, point: Point, frozen: Frozen) -> str:
+        """Take in the label a person gave; return the words of an alarm it raised, or nothing."""
+        is_new = example.label not in self.head.categories
+        event = self.gate.review(frozen, is_new_category=is_new and self.head.seen > 0)
+        self.points.append(point)
+        if event == "alarm":
+            self._start_again()
+        elif event == "test":
+            self.gate.run_test(self.window)
+        if len(self.points) % _SCALE_EVERY == 0:
+            self.scale = _fit_scale(self.points)
+        self._learn(example, counts)
+        return self.gate.closed_because if event == "alarm" else ""
+
+    def _learn(self, example: Example, counts: learner.Counts) -> None:
+        learner.learn(self.head, self.rows, counts, example.label)
+        self.nearest.add(example, example.label)
+        self.memory.append((counts, example.label))
+        for _ in range(_REHEARSALS):
+            old, label = self.random.choice(self.memory)
+            learner.learn(self.head, self.rows, old, label, is_new=False)
+
+    def _start_again(self) -> None:
+        learner.doubt(self.head)
+        self.nearest.forget()
+        self.window, self.points, self.memory, self.scale = [], [], [], Scale()
+
+
+def stream(examples: Sequence[Example], *, terms: Terms, seed: int) -> Outcome:
+    """Route the tickets in order from zero; a label is learnt only where the ticket went to a human or the audit."""
+    desk = _Stream(Gate(terms=terms, salt=str(seed)), Random(seed))  # noqa: S311  # rehearsal order is no secret
+    lines: list[Line] = []
+    for example in examples:
+        counts = learner.counts_of(example.subject, example.body)
+        predicted, raw = desk.score(example, counts)
+        score = round(desk.scale.apply(raw), 6) if predicted is not None else 0.0
+        route = desk.gate.decide(example.id, score)
+        alarm = ""
+        if route == "auto":
+            desk.window.append(Frozen(score, None))
+        else:
+            frozen = Frozen(score, predicted == example.label)
+            desk.window.append(frozen)
+            weight = 1 / terms.audit_rate if route == "audit" else 1.0
+            alarm = desk.review(example, counts, Point(raw, predicted == example.label, weight), frozen)
+        lines.append(Line(example.id, predicted, score, route, route != "human", alarm))
+    return Outcome(lines, desk.gate.words(), [(at, line.alarm) for at, line in enumerate(lines) if line.alarm])
+
+
+class _Fitted(NamedTuple):
+    head: learner.Head
+    rows: dict[int, learner.Row]
+    nearest: Nearest
+
+    def score(self, example: Example, counts: learner.Counts, *, fold: int | None = None) -> tuple[str | None, float]:
+        chances = learner.probabilities(self.head, self.rows, counts)
+        return learner.best(learner.fuse(chances, self.nearest.find(example, fold=fold)))
+
+
+def _out_of_fold(
+    examples: Sequence[Example], counts: Sequence[learner.Counts], nearest: Nearest, *, seed: int
+) -> list[Point]:
+    """Return a raw score for each training ticket from a learner that never saw it."""
+    points = []
+    for fold in range(_FOLDS):
+        # The index numbers its rows from 1.
+        others = [
+            (c, e.label) for at, (c, e) in enumerate(zip(counts, examples, strict=True), 1) if at % _FOLDS != fold
+        ]
+        held = [(c, e) for at, (c, e) in enumerate(zip(counts, examples, strict=True), 1) if at % _FOLDS == fold]
+        part = _Fitted(*learner.fit(others, seed=seed), nearest)
+        for held_counts, example in held:
+            predicted, raw = part.score(example, held_counts, fold=fold)
+            points.append(Point(raw, predicted == example.label))
+    return points
+
+
+def train_test(train: Sequence[Example], data: Sequence[Example], *, terms: Terms, seed: int) -> Outcome:
+    """Fit on `train`, certify once on its out-of-fold scores with all of delta, then score and route `data`."""
+    nearest = Nearest()
+    for example in train:
+        nearest.add(example, example.label)
+    counts = [learner.counts_of(example.subject, example.body) for example in train]
+    points = _out_of_fold(train, counts, nearest, seed=seed)
+    scale = calibration.fit(points)
+    gate = Gate(terms=terms, salt=str(seed), reviews=len(points), next_test=len(points))
+    frozen = [Frozen(round(scale.apply(point.raw), 6), point.correct) for point in points]
+    gate.certificate = certify(frozen, alpha=terms.alpha, level=terms.delta)
+    fitted = _Fitted(*learner.fit([(c, e.label) for c, e in zip(counts, train, strict=True)], seed=seed), nearest)
+    lines = []
+    for example in data:
+        predicted, raw = fitted.score(example, learner.counts_of(example.subject, example.body))
+        score = round(scale.apply(raw), 6) if predicted is not None else 0.0
+        route = gate.decide(example.id, score)
+        lines.append(Line(example.id, predicted, score, route, route != "human"))
+    return Outcome(lines, gate.words(), [])
