@@ -33,6 +33,7 @@ exports = Cli(name="export", help="Write everything stored to a file.")
 cli.command(imports)
 cli.command(exports)
 cli.command("opspilot_mcp.gate.terminal:app", name="gate", help="The people's side: see, sign, refuse, send.")
+cli.command("opspilot_mcp.gate.terminal:audit_app", name="audit", help="The gate's record: verify.")
 
 
 def run(argv: list[str]) -> int:
@@ -226,6 +227,23 @@ async def _correlate(home: Path | None, *, as_json: bool) -> int:
 
     async with open_app(settings.load(home=home), principal=operator_principal()) as app:
         return await storm.correlate(app, as_json=as_json)
+
+
+@cli.command
+def replay(
+    alerts: Path,
+    /,
+    *,
+    topology: Annotated[Path, Parameter(help="Services, calls, instances and hosts, JSON or YAML.")],
+    out: Annotated[Path, Parameter(help="Where each alert went, a JSON line an alert.")],
+    incidents: Annotated[Path | None, Parameter(help="The incidents, a JSON line each.")] = None,
+    html: Annotated[Path | None, Parameter(help="The storm as a picture, one file without outside assets.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Correlate a file of alerts in the canonical form, in order of arrival, without touching the desk."""
+    from opspilot_mcp.commands import replaying
+
+    return replaying.replay(alerts, topology, out=out, incidents=incidents, html=html, as_json=as_json)
 
 
 @exports.default
