@@ -1,0 +1,90 @@
+"""Where bars and dots stand: numbers for the SVG the templates draw. No scripts, no styles in the page."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from opspilot_mcp.aiops.timeline import Member
+
+WIDTH = 640
+_LABEL = 170
+_NUMBER = 90
+_STEP = 28
+_STORM_LABEL = 230
+
+
+class Bar(NamedTuple):
+    """One horizontal bar; `before` is the width of last period's, None where there is none."""
+
+    label: str
+    value: int
+    y: int
+    x: int
+    width: float
+    before: float | None
+    previous: int | None
+
+
+class Bars(NamedTuple):
+    """A bar chart in a box of `width` by `height`."""
+
+    bars: list[Bar]
+    width: int
+    height: int
+
+
+def bars(counts: Mapping[str, int], previous: Mapping[str, int] | None = None) -> Bars:
+    """Return a bar for each count, in the order given, to one scale."""
+    before = previous or {}
+    most = max([1, *counts.values(), *before.values()])
+    scale = (WIDTH - _LABEL - _NUMBER) / most
+    drawn = [
+        Bar(
+            label,
+            value,
+            at * _STEP + 4,
+            _LABEL,
+            round(value * scale, 1),
+            round(before[label] * scale, 1) if label in before else None,
+            before.get(label),
+        )
+        for at, (label, value) in enumerate(counts.items())
+    ]
+    return Bars(drawn, WIDTH, max(1, len(drawn)) * _STEP + 4)
+
+
+class Life(NamedTuple):
+    """One condition's line in the storm: from its first alert to its last."""
+
+    member: Member
+    y: int
+    start: float
+    end: float
+
+
+class Storm(NamedTuple):
+    """An incident's conditions over time; `ticks` are (x, ms) along the bottom."""
+
+    lives: list[Life]
+    label_width: int
+    width: int
+    height: int
+    ticks: list[tuple[float, int]]
+
+
+def storm(members: Sequence[Member]) -> Storm:
+    """Return each condition's life on one time axis, in the order they came."""
+    first = min((one.first_ms for one in members), default=0)
+    last = max((one.last_ms for one in members), default=1)
+    scale = (WIDTH - _STORM_LABEL - 24) / max(1, last - first)
+    lives = [
+        Life(
+            one,
+            at * 22 + 16,
+            round(_STORM_LABEL + (one.first_ms - first) * scale, 1),
+            round(_STORM_LABEL + (one.last_ms - first) * scale, 1),
+        )
+        for at, one in enumerate(members)
+    ]
+    ticks = [(round(_STORM_LABEL + part * (last - first) * scale, 1), round(first + part * (last - first)))
+             for part in (0, 0.5, 1)]  # fmt: skip
+    return Storm(lives, _STORM_LABEL, WIDTH, len(lives) * 22 + 34, ticks)

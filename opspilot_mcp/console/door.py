@@ -1,0 +1,258 @@
+"""What every page is given: the gate, who is signed in, the form that was sent, and how a page is drawn."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import parse_qsl
+
+import jinja2
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from opspilot_mcp import clock, proposals
+from opspilot_mcp.console import sessions, shown
+from opspilot_mcp.console.sessions import SignIns, Visit
+from opspilot_mcp.errors import NotAllowed, OpsPilotError, StoreUnusable
+from opspilot_mcp.gate import approvers, screen, state
+from opspilot_mcp.gate.approvers import Session
+from opspilot_mcp.gate.service import Gate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_FORM_BYTES = 400_000  # 20,000 characters of four bytes, percent-encoded, and the small fields
+_FORM_TIMEOUT_S = 15.0
+_MAX_FIELDS = 20
+_HERE = Path(__file__).parent
+
+
+def templates() -> jinja2.Environment:
+    """Return the pages' templates: everything put into one is escaped, and a name that is missing is an error."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters.update(shown.FILTERS)
+    return env
+
+
+@dataclass
+class Door:
+    """The console, opened once. `authority` is its own host:port."""
+
+    gate: Gate
+    authority: str
+    now: Callable[[], int] = clock.now_ms
+    sign_ins: SignIns = field(default_factory=SignIns)
+    env: jinja2.Environment = field(default_factory=templates)
+    # scrypt takes 64 MB: one passphrase at a time.
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def cookie_name(self) -> str:
+        # Browsers do not keep the cookies of two ports apart; the name does.
+        return f"opspilot-console-{self.authority.rpartition(':')[2]}"
+
+    async def sign_in(self, name: str, passphrase: str) -> Session:
+        """Open an approver's key; a wrong name and a wrong passphrase read the same."""
+        async with self.opening:
+            try:
+                return await self.gate.sign_in(name, passphrase, now=self.now())
+            except NotAllowed as error:
+                if str(error).startswith("Too many"):
+                    raise
+                raise NotAllowed("The name or the passphrase is wrong. Try again.") from None
+
+    async def desk(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a reading room function on the desk's file. Raises OpsPilotError, also for rows that make no sense."""
+        try:
+            async with self.reading:
+                return await self.gate.desk.read(fn, *args, **kwargs)
+        except (ValueError, TypeError, LookupError, RecursionError):
+            # Whatever somebody wrote into the file, a page says so and the console goes on.
+            raise StoreUnusable("The desk's rows cannot be read. Run `opspilot-mcp doctor`.") from None
+
+    async def at_desk(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Return `desk(...)`, None where it cannot be read or is not there: for what stands beside a page."""
+        try:
+            return await self.desk(fn, *args, **kwargs)
+        except OpsPilotError:
+            return None
+
+
+@dataclass
+class Turn:
+    """One request of a signed-in person."""
+
+    door: Door
+    request: Request
+    cookie: str
+    visit: Visit
+    form: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def gate(self) -> Gate:
+        return self.door.gate
+
+    @property
+    def session(self) -> Session:
+        return self.visit.session
+
+    @property
+    def by(self) -> str:
+        """The name decisions in the safe direction are recorded under."""
+        return f"person:{self.session.name}"
+
+    def token(self, path: str) -> str:
+        """Return the hidden field's value of a form that posts to `path`."""
+        return self.door.sign_ins.form_token(self.cookie, path, now=self.door.now())
+
+    async def draw(self, template: str, status: int = 200, **context: Any) -> Response:
+        """Return a page. `standing` and `beat` stand on every one: whether messages leave must never be a surprise."""
+        now = self.door.now()
+        notice, self.visit.notice = self.visit.notice, ""
+        page = self.door.env.get_template(template).render(
+            me=self.session.name,
+            notice=notice,
+            now=now,
+            token=self.token,
+            standing=await self.gate.db.read(state.read),
+            counts=await self.gate.counts(),
+            beat=await self.door.at_desk(_beat, now=now),
+            isolation=screen.isolation(self.gate.home),
+            path=self.request.url.path,
+            **context,
+        )
+        return HTMLResponse(page, status)
+
+    def go(self, path: str, notice: str = "") -> Response:
+        """Send the browser to a page of ours after a decision, so that a reload decides nothing again."""
+        self.visit.notice = notice
+        return RedirectResponse(path, 303)
+
+
+def _beat(conn: Connection, *, now: int) -> proposals.GateState:
+    return proposals.gate_state(conn, now=now)
+
+
+Page = Callable[[Turn], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def reads(page: Page) -> Endpoint:
+    """Make a page that a signed-in person may look at; anybody else gets the sign-in page."""
+
+    async def endpoint(request: Request) -> Response:
+        turn = await turn_of(request)
+        return await page(turn) if turn else sign_in_page(request, status=401)
+
+    return endpoint
+
+
+def decides(page: Page) -> Endpoint:
+    """Make a page that takes a decision: signed in, and through a form of ours that was not sent before."""
+
+    async def endpoint(request: Request) -> Response:
+        turn = await turn_of(request)
+        if turn is None:
+            to = request.url.path.rpartition("/")[0]
+            return sign_in_page(request, status=401, problem="The sign-in is over. Nothing was decided.", to=to)
+        turn.form = await form_of(request)
+        check_token(turn.door, turn.cookie, request.url.path, turn.form)
+        return await page(turn)
+
+    return endpoint
+
+
+async def turn_of(request: Request) -> Turn | None:
+    """Return the signed-in person's turn, None when nobody is signed in or the key was revoked meanwhile."""
+    door: Door = request.app.state.door
+    cookie = request.cookies.get(door.cookie_name, "")
+    visit = door.sign_ins.find(cookie, now=door.now())
+    if visit is None:
+        return None
+    trusted = await door.gate.db.read(approvers.load, door.gate.home, door.gate.authority.root)
+    mine = trusted.get(visit.session.pair.key_id)
+    if mine is None or not mine.is_active:
+        door.sign_ins.close(cookie)
+        return None
+    visit.session.touch(door.now())
+    return Turn(door, request, cookie, visit)
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Return a sent form, each field once. Raises HTTPException for one too large, too slow or not ours."""
+    try:
+        async with asyncio.timeout(_FORM_TIMEOUT_S):
+            body = b""
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_FORM_BYTES:
+                    raise HTTPException(413, "The form is too large. Shorten the text.")
+    except TimeoutError:
+        raise HTTPException(408, "The form took too long to arrive. Send it again.") from None
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(body),
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError:
+        raise HTTPException(403, "This is not a form of the console. Open the page again.") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise HTTPException(403, "A field was sent twice. Open the page again.")
+    return form
+
+
+def check_token(door: Door, cookie: str, path: str, form: dict[str, str]) -> None:
+    """Spend the form's token. Raises HTTPException when it is missing, used, old, or another browser's or page's."""
+    if not cookie or not door.sign_ins.spend(cookie, path, form.pop("token", ""), now=door.now()):
+        raise HTTPException(403, "This form was sent before or is too old. Nothing was decided. Open the page again.")
+
+
+# -- sign-in -----------------------------------------------------------------------------------------------------------
+
+
+def sign_in_page(
+    request: Request, *, status: int = 200, problem: str = "", name: str = "", to: str | None = None
+) -> Response:
+    """Return the sign-in page; its form leads back to where the person wanted to go."""
+    door: Door = request.app.state.door
+    known = request.cookies.get(door.cookie_name, "")
+    cookie = known if 20 <= len(known) <= 100 and known.isascii() else sessions.SignIns.new_cookie()
+    wanted = request.url.path if to is None else to
+    page = door.env.get_template("sign_in.html").render(
+        problem=problem,
+        name=name,
+        to=safe_path(wanted),
+        token=door.sign_ins.form_token(cookie, "/sign-in", now=door.now()),
+        isolation=screen.isolation(door.gate.home),
+    )
+    response = HTMLResponse(page, status)
+    if cookie != known:
+        set_cookie(response, door, cookie)
+    return response
+
+
+def safe_path(path: str) -> str:
+    """Return `path` when it is one of our own pages, else the inbox: a link must not choose where sign-in leads."""
+    is_plain = path.isascii() and len(path) <= 200 and all(char.isalnum() or char in "/-_" for char in path)
+    is_ours = path.startswith("/") and not path.startswith("//") and not path.startswith(("/sign-", "/static"))
+    return path if is_plain and is_ours and path.count("/") <= 2 else "/"
+
+
+def set_cookie(response: Response, door: Door, cookie: str) -> None:
+    """Give the browser its cookie: for this host only, gone with the browser, unseen by scripts and by other sites."""
+    response.set_cookie(door.cookie_name, cookie, path="/", httponly=True, samesite="strict")

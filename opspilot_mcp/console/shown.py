@@ -1,0 +1,74 @@
+"""How values look on every page: times, spans, states, strangers' words. Used as template filters."""
+
+from collections.abc import Callable
+from typing import Any
+
+from opspilot_mcp import clock, text
+from opspilot_mcp.console.marks import Segment, segments
+
+LONG = 20_000
+
+STATES = {
+    "pending": "waits for a signature",
+    "approved": "signed, leaves soon",
+    "sending": "being sent",
+    "sent": "sent",
+    "uncertain": "nobody knows whether it arrived",
+    "retry": "signed, tried again soon",
+    "failed": "could not be sent",
+    "rejected": "rejected",
+    "withdrawn": "withdrawn by the agent",
+    "expired": "signature ran out, sign again",
+    "held": "held",
+    "void": "void",
+    "replaced": "replaced by a newer version",
+}
+
+
+def when(ms: int | None) -> str:
+    """Return an instant as people read it: `2026-11-21 14:05 UTC`."""
+    return "" if ms is None else f"{clock.iso(ms)[:16].replace('T', ' ')} UTC"
+
+
+def iso(ms: int | None) -> str:
+    """Return an instant for a `datetime` attribute."""
+    return "" if ms is None else clock.iso(ms)
+
+
+def span(ms: int | None) -> str:
+    """Return a length of time."""
+    return "" if ms is None else clock.human_span(ms)
+
+
+def line(value: object, limit: int = 200) -> str:
+    """Return a stranger's one-liner, cleaned; a cut ends in an ellipsis."""
+    kept, cut = text.cap(text.one_line(str(value or "")), limit)
+    return f"{kept}…" if cut else kept
+
+
+def block(value: object) -> list[Segment]:
+    """Return a stranger's text with everything unseen made visible; a cut says how much is missing."""
+    kept, cut = text.cap(str(value or ""), LONG)
+    return segments(kept) + ([Segment("cut", "", f"{cut} more characters not shown")] if cut else [])
+
+
+def state_words(state: str) -> str:
+    """Return a message's state in words."""
+    return STATES.get(state, state)
+
+
+def grouped(number: int) -> str:
+    """Return a count with thin blanks between thousands."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "when": when,
+    "iso": iso,
+    "span": span,
+    "line": line,
+    "block": block,
+    "segments": segments,
+    "state_words": state_words,
+    "grouped": grouped,
+}

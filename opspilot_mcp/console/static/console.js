@@ -1,0 +1,50 @@
+"use strict";
+// Comfort only: every page works without this file, and no key decides anything.
+(() => {
+  const span = (ms) => {
+    const s = Math.max(0, Math.round(ms / 1000));
+    const d = Math.floor(s / 86400), h = Math.floor((s % 86400) / 3600), m = Math.floor((s % 3600) / 60);
+    if (d) return `${d} d ${h} h`;
+    if (h) return `${h} h ${String(m).padStart(2, "0")} min`;
+    return m ? `${m} min` : `${s} s`;
+  };
+  const clocks = [...document.querySelectorAll("[data-left]")];
+  const tick = () => clocks.forEach((el) => {
+    const left = Number(el.dataset.left) - Date.now();
+    el.textContent = left > 0 ? span(left) : "now";
+  });
+  if (clocks.length) setInterval(tick, 1000);
+
+  const rows = [...document.querySelectorAll("[data-row]")];
+  const move = (step) => {
+    if (!rows.length) return;
+    const at = rows.indexOf(document.activeElement);
+    rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + step))].focus();
+  };
+  const unfold = (id, field) => {
+    const fold = document.getElementById(id);
+    if (!fold) return;
+    fold.open = true;
+    document.getElementById(field).focus();
+  };
+  const keys = {
+    j: () => move(1),
+    k: () => move(-1),
+    u: () => location.assign("/"),
+    n: () => document.querySelector("[data-next]")?.focus(),
+    s: () => (document.querySelector("#decide form.sign input:not([type=hidden])") || document.getElementById("sign"))?.focus(),
+    e: () => unfold("edit", "body"),
+    r: () => unfold("reject", "reason"),
+  };
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  // A second click must not send a form twice: the server refuses it, this only spares the sight of it.
+  document.addEventListener("submit", (event) => {
+    if (event.target.dataset.sent) event.preventDefault();
+    event.target.dataset.sent = "1";
+  });
+})();
