@@ -51,7 +51,9 @@ class Tokens(BaseModel):
 
 def price_of(model: str, overrides: Mapping[str, Price] | None = None) -> Price:
     """Return the model's price, the operator's first. Raises BadSetting for a model nobody has priced."""
-    found = (overrides or {}).get(model) or PRICES.get(model)
+    known, own = PRICES.get(model), (overrides or {}).get(model)
+    # Another price does not change what a known model can do.
+    found = own.model_copy(update={"thinking_off": known.thinking_off}) if own and known else own or known
     if found is None:
         raise BadSetting(
             f"OPSPILOT_MODEL is {quoted(model)}, which has no price here. "

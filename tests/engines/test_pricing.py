@@ -29,8 +29,15 @@ def test_the_default_model_has_a_price() -> None:
 def test_the_operators_price_goes_over_ours() -> None:
     own = Price(input=9, output=9, cache_read=9, cache_write=9)
 
-    assert price_of("claude-haiku-5-5", {"claude-haiku-5-5": own}) == own
+    assert price_of("claude-haiku-5-5", {"claude-haiku-5-5": own}).input == 9
     assert price_of("model-of-tomorrow", {"model-of-tomorrow": own}) == own
+
+
+def test_the_operators_price_does_not_turn_a_models_thinking_on() -> None:
+    own = Price(input=9, output=9, cache_read=9, cache_write=9)
+
+    assert price_of("claude-haiku-5-5", {"claude-haiku-5-5": own}).thinking_off
+    assert not price_of("claude-opus-5-5", {"claude-opus-5-5": own}).thinking_off
 
 
 def test_a_model_without_a_price_is_refused_by_name() -> None:
