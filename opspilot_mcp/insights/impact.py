@@ -23,7 +23,8 @@ from opspilot_mcp.store.schema import tickets
 
 BEFORE_MS = 10 * MINUTE_MS  # people may notice before a monitor does
 AFTER_MS = 2 * HOUR_MS  # and write when they find the time
-MOST = 500  # tickets or incidents weighed at most, the newest first
+MOST = 500  # tickets weighed at most, the newest first
+MOST_INCIDENTS = 50  # each is read with its alerts
 ENOUGH = 0.3
 _TEXT = 4_000
 _CONDITIONS = 60
@@ -103,7 +104,7 @@ def incidents_of(conn: Connection, ticket_id: str, *, limit: int = 5) -> Suggest
         .where(table.c.opened_ms <= said.created_ms + BEFORE_MS, table.c.last_event_ms >= said.created_ms - AFTER_MS)
         .where(table.c.state != "merged")
         .order_by(table.c.last_event_ms.desc())
-        .limit(MOST)
+        .limit(MOST_INCIDENTS)
     )
     near = incidents.by_number(conn, conn.execute(query).scalars().all())
     return _best((weigh(said, _story(conn, one)) for one in near), limit)
