@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"(?m)^[ \t>]*\[[^\]\n]{1,200}\]:\s*<?(\S{1,2000})")
 _ATTRIBUTE = re.compile(
     r"(?i)\b(?:href|src|srcset|action|background|poster|data|cite|formaction)\s*=\s*[\"']?([^\"'\s>]+)"
 )
-_ANCHOR = re.compile(r"(?is)<a\s[^>]{0,2000}?href\s*=\s*[\"']?([^\"'\s>]+)[^>]*>(.{0,500}?)</a>")
+_ANCHOR = re.compile(r"(?is)<a\s[^<>]{0,2000}?href\s*=\s*[\"']?([^\"'\s<>]+)[^<>]*>(.{0,500}?)</a>")
 _CSS = re.compile(r"(?i)(?:url\(|@import)\s*[\"']?([^\"')\s]+)")
 _IMAGE_TAG = re.compile(r"(?i)<\s*(?:img|picture|video|audio|source|embed|object|svg|image|iframe|link)\b")
 _TAG = re.compile(r"<\s*/?\s*[a-zA-Z][^>\n]{0,200}>")
@@ -68,8 +68,8 @@ def find(text: str) -> list[Link]:
 
 
 def _covered(written: str, found: dict[str, Link]) -> bool:
-    """Whether a link from the joined text is one already found, with the next line's words glued to it."""
-    return any(written.startswith(seen) and len(seen) > 8 and _host(written) == _host(seen) for seen in found)
+    """Whether a link from the joined text is one already found, with words of the lines around glued to it."""
+    return any(seen in written and _host(written) == _host(seen) for seen in found if len(seen) > 3)
 
 
 def _written(text: str, *, bare: bool) -> list[tuple[str, list[str]]]:

@@ -18,7 +18,7 @@ _SHAPES: dict[str, str] = {
     "a GitLab token": r"gl(?:pat|dt|rt|ptt|cbt)-[A-Za-z0-9_-]{20,}",
     "a Stripe key": r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}",
     "a webhook secret": r"whsec_[A-Za-z0-9+/=]{20,}",
-    "a JSON web token": r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    "a JSON web token": r"eyJ[A-Za-z0-9_-]{8,600}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
     "a private key": r"-----BEGIN[ A-Z0-9]{0,30}PRIVATE KEY(?: BLOCK)?-----",
     "a database address with a password": (
         r"(?i:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|oracle|clickhouse)"
