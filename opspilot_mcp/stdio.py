@@ -1,10 +1,12 @@
 """The agents' pipe: MCP over stdin and stdout, in either protocol era, until the client or a signal ends it.
 
-The library's own `run_stdio_async` leaves three things open: a client that probes with `server/discover` and then
-shakes hands is refused (-32022), a line may be of any size, and SIGTERM ends the process without closing the app.
+The library's own `run_stdio_async` leaves four things open: a client that probes with `server/discover` and then
+shakes hands is refused (-32022), a line may be of any size, a line that cannot be read is never answered, so that its
+client waits for good, and SIGTERM ends the process without closing the app.
 """
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -19,17 +21,25 @@ from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_dual_era_loop
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCRequest
+from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCRequest, jsonrpc_message_adapter
+from pydantic import ValidationError
 
 LINE_CAP = 4 * 1024 * 1024
 _TOO_LONG = "opspilot/line-too-long"
-_ID = re.compile(rb'"id"\s*:\s*(\d{1,15}|"[\w.:-]{1,64}")')
+_UNREADABLE = "opspilot/line-unreadable"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# A request's own id stands before its params or after them, never inside: an argument may be named `id` too.
+_VALUE = rb'"id"\s*:\s*(\d{1,15}|"[\w.:-]{1,64}")\s*'
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
+_ID_FIRST = re.compile(rb'\s*\{\s*(?:"(?:jsonrpc|method)"\s*:\s*"[^"\\]{0,99}"\s*,\s*)*' + _VALUE + rb"[,}]")
+_ID_LAST = re.compile(rb"," + rb"\s*" + _VALUE + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
+_ENDS = 512  # bytes at either end of a line in which its id is looked for
 
 _Stream = Any  # the library names its streams only in private modules
 
 
 class Lines:
-    """The lines of a file descriptor; one over `cap` bytes becomes a request that only says so.
+    """The lines of a file descriptor; one over `cap` bytes, or no message, becomes a request that only says so.
 
     A daemon thread reads: a thread of anyio's pool cannot be abandoned, and the process would outlive SIGTERM until
     its client closed the pipe. It reads with os.read, so it holds no buffer's lock when the interpreter ends.
@@ -57,26 +67,56 @@ class Lines:
         return line
 
     def _pump(self) -> None:
-        held, size = bytearray(), 0
+        held, size, tail = bytearray(), 0, b""
         with suppress(RuntimeError):  # the loop is closed: nobody reads on
             while chunk := os.read(self._fd, 65536):
                 *ends, rest = chunk.split(b"\n")
                 for end in ends:
-                    held += end
-                    self._put(held.decode("utf-8", "replace") if size + len(end) <= self._cap else _stand_in(held))
-                    held, size = bytearray(), 0
+                    self._put(self._line(held + end, size + len(end), tail + end))
+                    held, size, tail = bytearray(), 0, b""
                 size += len(rest)
                 held += rest[: max(0, self._cap - len(held))]
+                tail = (tail + rest)[-_ENDS:]
+            if held:  # a last line without its end is a line too
+                self._put(self._line(held, size, tail))
             self._put(None)
+
+    def _line(self, held: bytearray, size: int, tail: bytes) -> str:
+        return readable(bytes(held)) if size <= self._cap else _stand_in(_TOO_LONG, bytes(held[:_ENDS]), tail)
 
     def _put(self, line: str | None) -> None:
         asyncio.run_coroutine_threadsafe(self._queue.put(line), self._loop).result()
 
 
-def _stand_in(head: bytearray) -> str:
-    """A request with the id of the line that was too long; an empty line, which is dropped, when none is in sight."""
-    found = _ID.search(bytes(head[:4096]))
-    return f'{{"jsonrpc":"2.0","id":{found[1].decode()},"method":"{_TOO_LONG}"}}' if found else ""
+def readable(raw: bytes) -> str:
+    """Return a line as the library will read it; one it cannot read becomes a request that says so.
+
+    A lone surrogate, which is what a client sends that cuts a text inside an emoji, is mended to U+FFFD.
+    """
+    line = raw.decode("utf-8", "replace")
+    if not line.strip() or _is_message(line):
+        return line
+    try:
+        mended = _SURROGATE.sub("\ufffd", json.dumps(json.loads(line), ensure_ascii=False))
+    except (ValueError, RecursionError):
+        mended = ""
+    if mended and _is_message(mended):
+        return mended
+    return _stand_in(_UNREADABLE, raw[:_ENDS], raw[-_ENDS:])
+
+
+def _is_message(line: str) -> bool:
+    try:
+        jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValidationError:
+        return False
+    return True
+
+
+def _stand_in(method: str, head: bytes, tail: bytes) -> str:
+    """A request with the id of a line we do not take; an empty line, which is dropped, when none is in sight."""
+    found = _ID_FIRST.match(head) or _ID_LAST.search(tail)
+    return f'{{"jsonrpc":"2.0","id":{found[1].decode()},"method":"{method}"}}' if found else ""
 
 
 async def run(mcp: FastMCP[Any], *, cap: int = LINE_CAP) -> None:
@@ -116,7 +156,7 @@ async def serve_tolerantly(
         async for item in read:
             asked = item.message if isinstance(item, SessionMessage) else None
             if isinstance(asked, JSONRPCRequest):
-                if asked.method == _TOO_LONG:
+                if asked.method in (_TOO_LONG, _UNREADABLE):
                     await write.send(_refusal(asked, cap))
                     continue
                 if asked.method == "initialize" and opening not in (None, "initialize"):
@@ -147,5 +187,8 @@ async def _open_loop(tasks: Any, server: Server[Any], write: _Stream, state: Any
 
 
 def _refusal(asked: JSONRPCRequest, cap: int) -> SessionMessage:
-    error = ErrorData(code=INVALID_REQUEST, message=f"A message may have {cap} bytes. Send it in smaller parts.")
+    says = f"A message may have {cap} bytes. Send it in smaller parts."
+    if asked.method == _UNREADABLE:
+        says = "The message is not a JSON-RPC request that can be read. Check its JSON and its fields."
+    error = ErrorData(code=INVALID_REQUEST, message=says)
     return SessionMessage(JSONRPCError(jsonrpc="2.0", id=asked.id, error=error))
