@@ -112,4 +112,9 @@ async def open_app(settings: Settings, *, principal: str) -> AsyncIterator[App]:
     private_folder(settings.home)
     policy = policies.load(settings.policy_file)
     async with open_db(settings.desk_db, DESK) as db:
-        yield App(db=db, policy=policy, settings=settings, principal=principal)
+        app = App(db=db, policy=policy, settings=settings, principal=principal)
+        try:
+            yield app
+        finally:
+            if "engine" in app.__dict__ and app.engine is not None:  # connected only when it was asked
+                await app.engine.close()

@@ -119,6 +119,31 @@ async def _triage(limit: int | None, home: Path | None, *, as_json: bool) -> int
     return 0
 
 
+@cli.command
+def review(
+    ticket: Annotated[
+        str | None, Parameter(help="One ticket, like T-17; left out: all that wait, oldest first.")
+    ] = None,
+    /,
+    *,
+    category: Annotated[str | None, Parameter(help="What the ticket is about.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Say what tickets are about. Each answer is learnt at once and counts towards a certificate."""
+    return _run(_review(ticket, category, home, as_json=as_json))
+
+
+async def _review(ticket: str | None, category: str | None, home: Path | None, *, as_json: bool) -> int:
+    from opspilot_mcp.commands import reviewing
+
+    reviewing.check_arguments(ticket, category)
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        if ticket is None or category is None:
+            return await reviewing.review_many(app)
+        return await reviewing.review_one(app, ticket, category, as_json=as_json)
+
+
 @imports.command(name="tickets")
 def import_tickets(
     file: Path,

@@ -19,13 +19,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from opspilot_mcp.desk.drift import Watch
 
+_T = TypeVar("_T")
 Route = Literal["auto", "human", "audit"]
 
-# Tickets the certificate looks back on; older frozen scores come from a learner that knew less.
+# The certificate looks back on the later half of the epoch, at most this many tickets: older frozen scores come from a
+# learner that knew less.
 WINDOW = 3_000
 _ANY = 2.0  # above every score: no certificate stands
 # The error rate a start is sized for. Fewer tickets than that could fail the first step by one unlucky ticket.
@@ -41,7 +43,7 @@ _RECENT = 200
 _SHARE_SLACK = 1.2
 _SHARE_STEP = 0.001
 _PATIENCE = 600
-# The first scores of an epoch come from a learner that knows a few labels; they are not in the window.
+# The first scores of an epoch come from a learner that knows a few labels; they are never in the window.
 _IMMATURE = 40
 _GRID = 24
 
@@ -123,19 +125,26 @@ def _joint(first: Stratum, second: Stratum, observed: float, rate: float, other:
     return total
 
 
-def strata_at_most(first: Stratum, second: Stratum, alpha: float) -> float:
-    """Return the largest chance of so low a weighted error under any pair of rates whose weighted mean is `alpha`."""
+def strata_at_most(first: Stratum, second: Stratum, alpha: float, *, enough: float = 1.0) -> float:
+    """Return the largest chance of so low a weighted error under any pair of rates whose weighted mean is `alpha`.
+
+    The search stops at the first pair whose chance is above `enough`.
+    """
     if not first.reviews or first.share <= 0:
         return at_most(second.errors, second.reviews, alpha)
     if not second.reviews or second.share <= 0:
         return at_most(first.errors, first.reviews, alpha)
     observed = sum(s.share * s.errors / s.reviews for s in (first, second)) + 1e-12
     low, high = max(0.0, (alpha - second.share) / first.share), min(1.0, alpha / first.share)
-    rates = (low + (high - low) * step / _GRID for step in range(_GRID + 1))
-    return max(
-        _joint(first, second, observed, rate, min(1.0, max(0.0, (alpha - first.share * rate) / second.share)))
-        for rate in rates
-    )
+    largest = 0.0
+    # Equal rates are the likeliest worst case, so the walk starts in the middle of the range.
+    for step in sorted(range(_GRID + 1), key=lambda at: abs(low + (high - low) * at / _GRID - alpha)):
+        rate = low + (high - low) * step / _GRID
+        other = min(1.0, max(0.0, (alpha - first.share * rate) / second.share))
+        largest = max(largest, _joint(first, second, observed, rate, other))
+        if largest > enough:
+            break
+    return largest
 
 
 @lru_cache(maxsize=256)
@@ -172,7 +181,7 @@ def _loosest_from(window: _Window, start: int, alpha: float, level: float) -> tu
         threshold = reviewed[count - 1][0]
         while count < len(reviewed) and reviewed[count][0] == threshold:
             count += 1
-        if strata_at_most(*window.strata(count, threshold), alpha) > level:
+        if strata_at_most(*window.strata(count, threshold), alpha, enough=level) > level:
             break
         found = (threshold, count)
         count = max(count + 5, int(count * _LADDER))
@@ -214,6 +223,11 @@ def _imagined(frozen: Sequence[Frozen]) -> list[Frozen]:
     return out
 
 
+def in_window(tickets: Sequence[_T]) -> Sequence[_T]:
+    """Return the tickets a certificate looks back on, of all of an epoch in the order they came."""
+    return tickets[max(_IMMATURE, len(tickets) // 2) :][-WINDOW:]
+
+
 def is_audited(ticket_id: str, rate: float, salt: str = "") -> bool:
     """Tell whether a ticket is in the blind audit: fixed by its id, so nobody can choose and no retry changes it."""
     digest = hashlib.sha256(f"{salt}:{ticket_id}".encode()).digest()
@@ -248,8 +262,10 @@ class Gate:
         return "audit" if is_audited(ticket_id, self.terms.audit_rate, self.salt) else "auto"
 
     def review(self, frozen: Frozen, *, is_new_category: bool = False) -> Literal["", "test", "alarm"]:
-        """Take in one reviewed ticket. `test` asks the caller for `run_test` with the window since the epoch began;
-        `alarm` means the certificate is withdrawn, and the caller loosens the learner and starts a new window.
+        """Take in one reviewed ticket, and say what the caller must do.
+
+        `test`: call `run_test` with all tickets since the epoch began. `alarm`: the certificate is withdrawn; make the
+        learner doubt and begin a new window.
         """
         self.reviews += 1
         passed = self.certificate is not None and frozen.score >= self.certificate.threshold
@@ -275,7 +291,7 @@ class Gate:
         the scores alone expect no gain, nothing is tested; that choice does not look at the labels.
         """
         self.next_test = math.ceil(self.reviews * self.terms.growth)
-        seen = window[_IMMATURE:][-WINDOW:]
+        seen = in_window(window)
         standing = self.certificate.threshold if self.certificate else None
         level = self.terms.delta / ((self.tests + 1) * (self.tests + 2))
         if self.certificate is not None:
@@ -309,7 +325,7 @@ class Gate:
         return self.terms.alpha * (_AFTER_ALARM if self.epoch else 1.0)
 
     def _worth_a_test(self) -> float:
-        """Return the share of tickets a test must be expected to let pass: well more than stands, or a first harvest."""
+        """Return the share of tickets a test must be expected to let pass: more than stands, or a first harvest."""
         if self.certificate is not None:
             return _WORTH_A_TEST * self.certificate.share
         return _FIRST_SHARE if self.reviews < _PATIENCE else 0.0

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, insert, select, update
 
 from opspilot_mcp.clock import MINUTE_MS
-from opspilot_mcp.desk import moves, paging, replies, routing, tickets, triage
+from opspilot_mcp.desk import learning, moves, paging, replies, routing, tickets, triage
+from opspilot_mcp.desk.learning import Score
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.desk.triage import Reading, Triaged
 from opspilot_mcp.engines import Brief, Draft, Engine, Letter, Taxonomy, templates
@@ -45,32 +46,46 @@ class Desk(Protocol):
 async def triage_batch(desk: Desk, ticket_ids: Sequence[str]) -> AsyncIterator[list[Triaged]]:
     """Read, decide and route tickets, up to 100 a transaction; yields each batch when it is stored."""
     for start in range(0, len(ticket_ids), _BATCH):
-        batch = ticket_ids[start : start + _BATCH]
-        found = await desk.db.read(_get_all, batch)
-        readings = [(ticket.id, *_timed(ticket, desk.policy)) for ticket in found]
+        seen = await desk.db.read(_read_all, ticket_ids[start : start + _BATCH], policy=desk.policy)
         if desk.engine is not None:
-            readings = await _ask_where_unsure(desk.engine, found, readings, desk.policy)
-        yield await desk.db.write(_apply_all, readings, policy=desk.policy, actor=desk.principal, now=desk.now())
+            seen = await _ask_where_unsure(desk.engine, seen, desk.policy)
+        yield await desk.db.write(_apply_all, seen, policy=desk.policy, actor=desk.principal, now=desk.now())
 
 
-def _get_all(conn: Connection, ticket_ids: Sequence[str]) -> list[Ticket]:
-    return [tickets.get(conn, ticket_id) for ticket_id in ticket_ids]
+class _Seen(NamedTuple):
+    """A ticket with what the local readers made of it, before anything is learnt from it."""
+
+    ticket: Ticket
+    reading: Reading
+    scored: Score
+    took_ms: float
 
 
-async def _ask_where_unsure(
-    engine: Engine, found: Sequence[Ticket], readings: list[tuple[str, Reading, float]], policy: Policy
-) -> list[tuple[str, Reading, float]]:
+def _read_all(conn: Connection, ticket_ids: Sequence[str], *, policy: Policy) -> list[_Seen]:
+    state = learning.load(conn, policy)
+    return [_read_one(conn, tickets.get(conn, ticket_id), state, policy) for ticket_id in ticket_ids]
+
+
+def _read_one(conn: Connection, ticket: Ticket, state: learning.State, policy: Policy) -> _Seen:
+    started = time.perf_counter()
+    scored = learning.score(conn, ticket, state)
+    reading = triage.taught(triage.read(ticket.subject, ticket.body, policy), scored)
+    return _Seen(ticket, reading, scored, (time.perf_counter() - started) * 1000)
+
+
+async def _ask_where_unsure(engine: Engine, seen: Sequence[_Seen], policy: Policy) -> list[_Seen]:
     """Return the readings, those in doubt about the category read again by the engine; it limits its own pace."""
     taxonomy = Taxonomy(categories={name: name.replace("_", " ") for name in policy.desk.categories})
 
-    async def second(ticket: Ticket, reading: Reading) -> Reading:
-        if ticket.triaged_ms is not None or not triage.is_unsure(reading, policy):
-            return reading
-        answer = await engine.read(_letter(ticket), taxonomy)
-        return triage.merged(reading, answer.reading, model=answer.usage.model) if answer.reading else reading
+    async def second(one: _Seen) -> _Seen:
+        if one.ticket.triaged_ms is not None or not triage.is_unsure(one.reading, policy):
+            return one
+        answer = await engine.read(_letter(one.ticket), taxonomy)
+        if answer.reading is None:
+            return one
+        return one._replace(reading=triage.merged(one.reading, answer.reading, model=answer.usage.model))
 
-    again = await asyncio.gather(*(second(ticket, one[1]) for ticket, one in zip(found, readings, strict=True)))
-    return [(ticket_id, reading, took) for (ticket_id, _, took), reading in zip(readings, again, strict=True)]
+    return await asyncio.gather(*(second(one) for one in seen))
 
 
 def _letter(ticket: Ticket) -> Letter:
@@ -79,18 +94,21 @@ def _letter(ticket: Ticket) -> Letter:
     )
 
 
-def _timed(ticket: Ticket, policy: Policy) -> tuple[Reading, float]:
-    started = time.perf_counter()
-    reading = triage.read(ticket.subject, ticket.body, policy)
-    return reading, (time.perf_counter() - started) * 1000
-
-
-def _apply_all(
-    conn: Connection, readings: list[tuple[str, Reading, float]], *, policy: Policy, actor: str, now: int
-) -> list[Triaged]:
+def _apply_all(conn: Connection, seen: Sequence[_Seen], *, policy: Policy, actor: str, now: int) -> list[Triaged]:
+    gate = learning.founded(conn, policy).gate
     return [
-        triage.apply(conn, ticket_id, reading, latency_ms=latency_ms, policy=policy, actor=actor, now=now)
-        for ticket_id, reading, latency_ms in readings
+        triage.apply(
+            conn,
+            one.ticket.id,
+            one.reading,
+            one.scored,
+            gate=gate,
+            latency_ms=one.took_ms,
+            policy=policy,
+            actor=actor,
+            now=now,
+        )
+        for one in seen
     ]
 
 

@@ -1,7 +1,7 @@
 """From a ticket's text to a decision: what it is, how urgent, and whether a person must look first.
 
-This is the starting rule: category by keywords, priority by stated facts, and a fixed confidence gate. It carries no
-certificate and every answer says so.
+Priority comes from stated facts. The category comes from keyword rules until people have reviewed READY tickets, then
+from the learner. Without a certificate the starting rule decides by a fixed confidence gate, and every answer says so.
 """
 
 import json
@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert
 
 from opspilot_mcp import engines
-from opspilot_mcp.desk import facts, moves, routing, rules, tickets
+from opspilot_mcp.desk import certificate, facts, learner, moves, routing, rules, tickets
+from opspilot_mcp.desk.certificate import Gate
+from opspilot_mcp.desk.learning import Score
 from opspilot_mcp.desk.routing import Route
 from opspilot_mcp.desk.tickets import Priority, Sentiment, Ticket
 from opspilot_mcp.policy import Policy
@@ -20,7 +22,6 @@ from opspilot_mcp.store.ledger import AiCall, record
 from opspilot_mcp.store.schema import triages
 
 ENGINE = "rules-1"
-UNCERTIFIED = "Starting rule, not certified: no reviewed tickets stand behind this confidence yet."
 
 # How the answer puts the facts that send a ticket to a person whatever the confidence says.
 _FOR_A_PERSON: dict[facts.Kind, str] = {
@@ -52,7 +53,7 @@ class Reading(BaseModel):
 class Decision(NamedTuple):
     """Whether the ticket may be routed without a person, and the sentences that say why."""
 
-    kind: Literal["auto", "human"]
+    kind: Literal["auto", "human", "audit"]
     certified: bool
     why: tuple[str, ...]
 
@@ -116,37 +117,85 @@ def is_unsure(reading: Reading, policy: Policy) -> bool:
     )
 
 
-def decide(reading: Reading, policy: Policy) -> Decision:
-    """Return whether a person must look first. P1 always; so does text no rule should route; then the gate."""
+def taught(reading: Reading, scored: Score) -> Reading:
+    """Return the reading with the learner's category and calibrated confidence, once it has labels enough."""
+    if not scored.is_ready or scored.predicted is None:
+        return reading
+    near = f"Nearest reviewed tickets: {', '.join(scored.neighbours)}." if scored.neighbours else ""
+    return reading.model_copy(
+        update={
+            "engine": learner.VERSION,
+            "category": scored.predicted,
+            "confidence": round(scored.score, 4),
+            "why": (*reading.why, near) if near else reading.why,
+        }
+    )
+
+
+def decide(reading: Reading, policy: Policy, *, gate: Gate, scored: Score, ticket_id: str) -> Decision:
+    """Return whether a person must look first. P1 always; so does text no rule should route; then the gate.
+
+    Under a certificate the gate's threshold decides, and a blind audit sends some of what passes to a person too.
+    """
+    reasons = _reasons(reading)
+    by_gate = gate.decide(ticket_id, scored.score) if reading.engine == learner.VERSION else "human"
+    if by_gate != "human":
+        return Decision("human" if reasons else by_gate, True, (*reading.why, *reasons, _sentence(gate)))
+    if policy.gate.cold_start == "human":
+        reasons.append("The policy sends everything to a person until a certificate stands.")
+    elif gate.certificate is not None:
+        reasons.append("The score is below the certificate's threshold.")
+    elif reading.confidence < policy.gate.threshold:
+        reasons.append(f"Confidence {reading.confidence:.2f} is below the gate of {policy.gate.threshold:.2f}.")
+    passes = f"Confidence {reading.confidence:.2f} passes the gate of {policy.gate.threshold:.2f}."
+    told = f"Starting rule, not certified: {gate.words()}." if gate.certificate is None else _sentence(gate)
+    # What the starting rule lets pass is audited too: without it nobody would learn how wrong the sure ones are.
+    passed: Literal["auto", "audit"] = (
+        "audit" if certificate.is_audited(ticket_id, gate.terms.audit_rate, gate.salt) else "auto"
+    )
+    return Decision("human" if reasons else passed, False, (*reading.why, *(reasons or [passes]), told))
+
+
+def _reasons(reading: Reading) -> list[str]:
+    """Return why a person must see this ticket whatever its category's confidence is."""
     reasons = [_FOR_A_PERSON.get(kind, "It states something a person must see.") for kind in reading.for_a_person]
     if reading.priority == "P1":
         reasons.insert(0, "P1 always goes to a person.")
     if reading.wants_person:
         reasons.append("The engine asks for a person.")
-    if policy.gate.cold_start == "human":
-        reasons.append("The policy sends everything to a person until a certificate stands.")
-    elif reading.confidence < policy.gate.threshold:
-        reasons.append(f"Confidence {reading.confidence:.2f} is below the gate of {policy.gate.threshold:.2f}.")
-    passes = f"Confidence {reading.confidence:.2f} passes the gate of {policy.gate.threshold:.2f}."
-    why = (*reading.why, *(reasons or [passes]), UNCERTIFIED)
-    return Decision("human" if reasons else "auto", False, why)
+    return reasons
+
+
+def _sentence(gate: Gate) -> str:
+    words = gate.words()
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def apply(
-    conn: Connection, ticket_id: str, reading: Reading, *, latency_ms: float, policy: Policy, actor: str, now: int
+    conn: Connection,
+    ticket_id: str,
+    reading: Reading,
+    scored: Score,
+    *,
+    gate: Gate,
+    latency_ms: float,
+    policy: Policy,
+    actor: str,
+    now: int,
 ) -> Triaged:
     """Write a reading and its decision to the ticket, once: a ticket triaged before is returned as it is."""
     ticket = tickets.get(conn, ticket_id)
     if ticket.triaged_ms is not None or ticket.status in ("resolved", "closed"):
         return Triaged(ticket, False, tuple(tickets.latest_why(conn, ticket.number)))
-    decision = decide(reading, policy)
+    decision = decide(reading, policy, gate=gate, scored=scored, ticket_id=ticket.id)
     priority = ticket.priority or reading.priority
-    route = routing.route(priority, reading.category, needs_person=decision.kind == "human", policy=policy)
+    route = routing.route(priority, reading.category, needs_person=decision.kind != "auto", policy=policy)
     values = _values(ticket, reading, decision, route, priority=priority, policy=policy, now=now)
     # The version cannot have moved: this transaction holds the write lock since it read the ticket.
     tickets.change(conn, ticket, values, now=now)
     tickets.set_tags(conn, ticket.number, tickets.clean_tags({*ticket.tags, *reading.tags}))
-    _keep(conn, ticket, reading, decision, latency_ms=latency_ms, now=now)
+    _freeze(conn, ticket, reading, decision, scored, epoch=gate.epoch, now=now)
+    _account(conn, ticket, reading, latency_ms=latency_ms, now=now)
     detail = {"decision": decision.kind, "engine": reading.engine, "priority": priority, "category": reading.category}
     audit.record(conn, actor, "ticket.triaged", ticket.id, now=now, detail=detail)
     return Triaged(tickets.get(conn, ticket_id), True, decision.why)
@@ -170,7 +219,7 @@ def _values(
         "sentiment": reading.sentiment,
         "confidence": reading.confidence,
         "certified": decision.certified,
-        "escalate": decision.kind == "human",
+        "escalate": decision.kind != "auto",
         "tier": route.tier,
         "triaged_ms": now,
         **moves.priority_values(ticket, priority, policy),
@@ -180,9 +229,10 @@ def _values(
     return values
 
 
-def _keep(
-    conn: Connection, ticket: Ticket, reading: Reading, decision: Decision, *, latency_ms: float, now: int
+def _freeze(
+    conn: Connection, ticket: Ticket, reading: Reading, decision: Decision, scored: Score, *, epoch: int, now: int
 ) -> None:
+    """Keep the reading and the score as they were when the decision fell: nothing learnt later may touch them."""
     conn.execute(
         insert(triages).values(
             ticket_id=ticket.number,
@@ -193,16 +243,23 @@ def _keep(
             confidence=reading.confidence,
             certified=decision.certified,
             decision=decision.kind,
+            predicted=scored.predicted,
+            raw=scored.raw,
+            score=scored.score,
+            epoch=epoch,
             why=json.dumps(decision.why),
             at_ms=now,
         )
     )
+
+
+def _account(conn: Connection, ticket: Ticket, reading: Reading, *, latency_ms: float, now: int) -> None:
     call = AiCall(
         at_ms=now,
         operation="read",
         subject=ticket.id,
         engine="local",
-        model=reading.engine,
+        model=reading.engine if reading.engine in (ENGINE, learner.VERSION) else ENGINE,
         latency_ms=round(latency_ms, 3),
     )
     record(conn, call)

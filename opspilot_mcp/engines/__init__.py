@@ -113,6 +113,8 @@ class Engine(Drafter, Protocol):
 
     async def read(self, letter: Letter, taxonomy: Taxonomy) -> ReadAnswer: ...
 
+    async def close(self) -> None: ...
+
 
 class Batch(BaseModel):
     """A backlog on its way: keep it (it is JSON) until `collect` has answered, in this process or another."""

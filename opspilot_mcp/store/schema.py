@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -189,9 +190,40 @@ triages = Table(
     Column("confidence", Float, nullable=False),
     Column("certified", Boolean, nullable=False),
     Column("decision", Text, nullable=False),  # auto, human, audit
+    # What the learner thought, frozen before it could learn from the ticket.
+    Column("predicted", Text),
+    Column("raw", Float, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("epoch", Integer, nullable=False),  # alarms of the certificate so far
+    Column("correct", Boolean),  # null until a person reviewed the ticket
     Column("why", Text, nullable=False),  # JSON list of sentences
     Column("at_ms", BigInteger, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# What a person decided a ticket is about: the only thing the learner learns from.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("ticket_id", ForeignKey("tickets.id"), primary_key=True),
+    Column("category", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+)
+
+learner_rows = Table(
+    "learner_rows",
+    metadata,
+    Column("hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("packed", LargeBinary, nullable=False),
+)
+
+learner_state = Table(
+    "learner_state",
+    metadata,
+    Column("name", Text, primary_key=True),  # head, scale, gate
+    Column("body", Text, nullable=False),  # JSON
 )
 
 # -- aiops ------------------------------------------------------------------------------------------------------------
@@ -318,6 +350,23 @@ runbook_steps = Table(
     Column("step", Integer, primary_key=True),  # from 1
     Column("by", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+)
+
+# What a person has silenced: firing alerts that match every pattern given, while it lasts. Kept when it is over.
+silences = Table(
+    "silences",
+    metadata,
+    _id(),
+    Column("cluster", Text),  # patterns with * and ?; null matches everything
+    Column("env", Text),
+    Column("service", Text),
+    Column("host", Text),
+    Column("alertname", Text),
+    Column("starts_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 # What earlier incidents looked like: the rare is the likelier cause. Rows are `History`'s of aiops/history.py.

@@ -25,7 +25,7 @@ class IngestAnswer(Answer):
     stored: int
     repeated: int
     flagged: int
-    rejected: list[str] | None
+    untrusted_rejected: list[str] | None  # a reason may quote the alert
     next: str
 
 
@@ -152,7 +152,7 @@ async def ingest_alerts(
         stored=got.stored,
         repeated=got.repeated,
         flagged=got.flagged,
-        rejected=[f"alert {one.index}: {one.reason}" for one in got.rejected[:20]] or None,
+        untrusted_rejected=[f"alert {one.index}: {one.reason}" for one in got.rejected[:20]] or None,
         next="correlate_alerts folds them into incidents.",
     )
 

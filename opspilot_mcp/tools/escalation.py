@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from opspilot_mcp import proposals
 from opspilot_mcp.aiops import escalation
 from opspilot_mcp.desk import moves, paging, routing, tickets
-from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput, quoted
+from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.proposals import Proposal
 from opspilot_mcp.store import ids
@@ -66,7 +66,7 @@ async def post_escalation_alert(
     app = app_of(ctx)
     if channel not in app.policy.channels:
         known = ", ".join(sorted(app.policy.channels))
-        raise InvalidInput(f"{quoted(channel)} is not a channel alias. Known: {known}.")
+        raise InvalidInput(f"That is not a channel alias. Known: {known}.")
 
     def work(conn: Connection) -> ProposalAnswer:
         now = app.now()

@@ -7,7 +7,9 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from opspilot_mcp.clock import DAY_MS, iso
+from opspilot_mcp.desk import learning
 from opspilot_mcp.insights import attainment, blockers, ledger, summary, volume
+from opspilot_mcp.policy import Policy
 from opspilot_mcp.tools import untrusted
 from opspilot_mcp.tools.protocol import Answer, Spec, app_of
 
@@ -34,6 +36,7 @@ class StatsAnswer(Answer):
     by_sentiment: dict[str, int]
     open_backlog: int
     untriaged: int
+    certificate: str
     first_response: Attained
     resolution: Attained
 
@@ -81,7 +84,7 @@ class UsageAnswer(Answer):
 
 class FigureRow(Answer):
     number: str
-    label: str
+    untrusted_label: str
     query: str
     ids: list[str] | None
 
@@ -89,17 +92,18 @@ class FigureRow(Answer):
 class SummaryAnswer(Answer):
     since: str
     until: str
-    markdown: str
+    untrusted_markdown: str  # our sentences; the names of tags in them are strangers' words
     figures: list[FigureRow] | None
 
 
 async def desk_stats(ctx: Context, days: Days = 7) -> StatsAnswer:
-    """Volume by category, status, priority, tier and sentiment, the backlog, and how the SLA was kept."""
+    """Volume by category, status, priority, tier and sentiment, the backlog, how the SLA was kept, and the certificate
+    behind triage."""
     app = app_of(ctx)
-    return await app.read(_stats, days, now=app.now())
+    return await app.read(_stats, days, policy=app.policy, now=app.now())
 
 
-def _stats(conn: Connection, days: int, *, now: int) -> StatsAnswer:
+def _stats(conn: Connection, days: int, *, policy: Policy, now: int) -> StatsAnswer:
     counted = volume.count(conn, now - days * DAY_MS, now)
     kept = attainment.sla(conn, now - days * DAY_MS, now, now=now)
     return StatsAnswer(
@@ -117,6 +121,7 @@ def _stats(conn: Connection, days: int, *, now: int) -> StatsAnswer:
         ),
         since=iso(counted.since_ms),
         until=iso(counted.until_ms),
+        certificate=learning.load(conn, policy).gate.words(),
         first_response=Attained.model_validate(kept.first_response.model_dump()),
         resolution=Attained.model_validate(kept.resolution.model_dump()),
     )
@@ -175,13 +180,13 @@ async def executive_summary(
     app = app_of(ctx)
     made = await app.read(summary.markdown, app.now(), days=days)
     rows = [
-        FigureRow(number=one.number, label=one.label, query=one.query, ids=list(one.ids) or None)
+        FigureRow(number=one.number, untrusted_label=one.label, query=one.query, ids=list(one.ids) or None)
         for one in made.figures
     ]
     return SummaryAnswer(
         since=iso(made.since_ms),
         until=iso(made.until_ms),
-        markdown=made.markdown,
+        untrusted_markdown=made.markdown,
         figures=rows if figures else None,
     )
 

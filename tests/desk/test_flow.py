@@ -56,6 +56,9 @@ class FakeEngine:
         self.asked.append(brief.priority)
         return DraftAnswer(draft=None, usage=Usage(engine="anthropic", model="fake-1", outcome="timeout"))
 
+    async def close(self) -> None:
+        """There is no connection to close."""
+
 
 async def triage(desk: Desk, ids: Sequence[str]) -> list[Ticket]:
     return [one.ticket async for batch in flow.triage_batch(desk, ids) for one in batch]

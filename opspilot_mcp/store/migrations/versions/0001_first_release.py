@@ -104,6 +104,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_incidents_state_last_event_ms"), "incidents", ["state", "last_event_ms"], unique=False)
     op.create_table(
+        "learner_rows",
+        sa.Column("hash", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("packed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_learner_rows")),
+    )
+    op.create_table(
+        "learner_state",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_learner_state")),
+    )
+    op.create_table(
         "requesters",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
@@ -113,6 +125,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("address", name=op.f("uq_requesters_address")),
         sqlite_autoincrement=True,
     )
+    op.create_table(
+        "silences",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("cluster", sa.Text(), nullable=True),
+        sa.Column("env", sa.Text(), nullable=True),
+        sa.Column("service", sa.Text(), nullable=True),
+        sa.Column("host", sa.Text(), nullable=True),
+        sa.Column("alertname", sa.Text(), nullable=True),
+        sa.Column("starts_ms", sa.BigInteger(), nullable=False),
+        sa.Column("ends_ms", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_silences")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_silences_ends_ms"), "silences", ["ends_ms"], unique=False)
     op.create_table(
         "sweeps",
         sa.Column("name", sa.Text(), nullable=False),
@@ -325,6 +353,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_replies_ticket_id"), "replies", ["ticket_id"], unique=False)
     op.create_table(
+        "reviews",
+        sa.Column("ticket_id", sa.Integer(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_reviews_ticket_id")),
+        sa.PrimaryKeyConstraint("ticket_id", name=op.f("pk_reviews")),
+    )
+    op.create_table(
         "ticket_tags",
         sa.Column("ticket_id", sa.Integer(), nullable=False),
         sa.Column("tag", sa.Text(), nullable=False),
@@ -343,6 +381,11 @@ def upgrade() -> None:
         sa.Column("confidence", sa.Float(), nullable=False),
         sa.Column("certified", sa.Boolean(), nullable=False),
         sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("predicted", sa.Text(), nullable=True),
+        sa.Column("raw", sa.Float(), nullable=False),
+        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("correct", sa.Boolean(), nullable=True),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_triages_ticket_id")),

@@ -1,0 +1,262 @@
+"""The learner in the database: scores are frozen when a ticket is decided, labels come from people alone.
+
+The learner's weights are rows, so scoring a ticket loads those of its own words and nothing else. The gate's state,
+the head and the scale are one JSON row each. A review changes them all in the transaction that stores the label.
+"""
+
+import json
+import random
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from opspilot_mcp.desk import calibration, learner, routing, tickets
+from opspilot_mcp.desk.calibration import Point, Scale
+from opspilot_mcp.desk.certificate import WINDOW, Frozen, Gate, Terms
+from opspilot_mcp.desk.learner import Counts, Head, Row
+from opspilot_mcp.desk.tickets import Ticket
+from opspilot_mcp.errors import IllegalMove, InvalidInput, quoted
+from opspilot_mcp.policy import Policy
+from opspilot_mcp.store import audit, fulltext, ids
+from opspilot_mcp.store.schema import learner_rows, learner_state, reviews, triages
+from opspilot_mcp.store.schema import tickets as ticket_rows
+
+READY = 25  # labels from which the learner beats keyword rules
+NEIGHBOURS = 20
+_REHEARSALS = 4
+_SCALE_EVERY = 10
+_SCALE_POINTS = 1_000
+
+_ROWS = select(learner_rows).where(learner_rows.c.hash.in_(bindparam("hashes", expanding=True)))
+_STATE = select(learner_state.c.name, learner_state.c.body)
+_REVIEWED = select(reviews.c.ticket_id, reviews.c.category).where(
+    reviews.c.ticket_id.in_(bindparam("numbers", expanding=True)), reviews.c.epoch >= bindparam("epoch")
+)
+
+
+class Score(NamedTuple):
+    """What the learner says of a ticket before anybody has: `score` is `raw` calibrated, 0 where it knows nothing."""
+
+    predicted: str | None
+    raw: float
+    score: float
+    is_ready: bool
+    neighbours: tuple[str, ...]  # the nearest reviewed tickets, best first
+
+
+class Reviewed(NamedTuple):
+    """What a review did: the ticket, whether the frozen guess was right, and the gate's plain words."""
+
+    ticket: Ticket
+    was_right: bool | None
+    gate: str
+    alarm: str
+
+
+# -- state ------------------------------------------------------------------------------------------------------------
+
+
+class State(NamedTuple):
+    """Everything the learner keeps besides its rows."""
+
+    head: Head
+    scale: Scale
+    gate: Gate
+
+
+def load(conn: Connection, policy: Policy) -> State:
+    """Return the learner's state; a new one before the first review, or where the policy's terms have changed."""
+    stored = {row.name: row.body for row in conn.execute(_STATE)}
+    head = Head.load(stored["head"]) if "head" in stored else Head()
+    scale = Scale(*json.loads(stored["scale"])) if "scale" in stored else Scale()
+    terms = _terms(policy)
+    if "gate" not in stored:
+        return State(head, scale, Gate(terms=terms, salt=secrets.token_hex(16)))
+    gate = Gate.load(stored["gate"])
+    if gate.terms != terms:
+        gate = Gate(terms=terms, salt=gate.salt, epoch=gate.epoch + 1, closed_because="the policy asks for other terms")
+    return State(head, scale, gate)
+
+
+def founded(conn: Connection, policy: Policy) -> State:
+    """Return the state, stored: the audit's salt must be the same for every ticket and every process."""
+    state = load(conn, policy)
+    if not conn.execute(select(learner_state.c.name).limit(1)).first():
+        _save(conn, state)
+    return state
+
+
+def _terms(policy: Policy) -> Terms:
+    asked = policy.gate
+    return Terms(alpha=asked.alpha, delta=asked.delta, audit_rate=asked.audit_rate)
+
+
+def _save(conn: Connection, state: State) -> None:
+    bodies = {"head": state.head.dump(), "scale": json.dumps(list(state.scale)), "gate": state.gate.dump()}
+    conn.execute(delete(learner_state))
+    conn.execute(insert(learner_state), [{"name": name, "body": body} for name, body in bodies.items()])
+
+
+def _rows_of(conn: Connection, hashes: Iterable[int]) -> dict[int, Row]:
+    return {row.hash: Row.unpack(row.packed) for row in conn.execute(_ROWS, {"hashes": list(hashes)})}
+
+
+def _save_rows(conn: Connection, rows: Mapping[int, Row]) -> None:
+    conn.execute(delete(learner_rows).where(learner_rows.c.hash.in_(list(rows))))
+    if rows:
+        conn.execute(insert(learner_rows), [{"hash": key, "packed": row.pack()} for key, row in rows.items()])
+
+
+# -- scoring ----------------------------------------------------------------------------------------------------------
+
+
+def score(conn: Connection, ticket: Ticket, state: State) -> Score:
+    """Return what the learner says of a ticket. Reads only the rows of its own words."""
+    head = state.head
+    if not head.categories:
+        return Score(None, 0.0, 0.0, False, ())
+    counts = learner.counts_of(ticket.subject, ticket.body)
+    near = _nearest(conn, ticket, epoch=head.epoch)
+    chances = learner.probabilities(head, _rows_of(conn, counts), counts)
+    predicted, raw = learner.best(learner.fuse(chances, [(label, closeness) for _, label, closeness in near]))
+    calibrated = round(state.scale.apply(raw), 6) if predicted is not None else 0.0
+    ready = head.seen >= READY and len(head.categories) > 1
+    return Score(predicted, raw, calibrated, ready, tuple(ids.shown("T", number) for number, _, _ in near[:3]))
+
+
+def _nearest(conn: Connection, ticket: Ticket, *, epoch: int) -> list[tuple[int, str, float]]:
+    """Return (number, category, closeness) of the reviewed tickets nearest to this one, best first."""
+    found = fulltext.nearest(conn, f"{ticket.subject}\n{ticket.body[:4000]}", limit=5 * NEIGHBOURS)
+    numbers = [number for number, _ in found if number != ticket.number]
+    labels: dict[int, str] = {}
+    for row in conn.execute(_REVIEWED, {"numbers": numbers, "epoch": epoch}):
+        labels[row.ticket_id] = row.category
+    return [(number, labels[number], rank) for number, rank in found if number in labels][:NEIGHBOURS]
+
+
+# -- learning ---------------------------------------------------------------------------------------------------------
+
+
+def waiting(conn: Connection, *, limit: int) -> list[str]:
+    """Return triaged tickets that wait for a person's word on their category, in order of arrival.
+
+    The certificate's promise rests on that order: whoever picks what to review picks what is measured.
+    """
+    rows = conn.execute(
+        select(triages.c.ticket_id)
+        .join(ticket_rows, ticket_rows.c.id == triages.c.ticket_id)
+        .where(
+            triages.c.correct.is_(None),
+            triages.c.decision != "auto",
+            ticket_rows.c.status.in_(tickets.OPEN),
+            ~triages.c.ticket_id.in_(select(reviews.c.ticket_id)),
+        )
+        .order_by(triages.c.ticket_id)
+        .limit(limit)
+    ).scalars()
+    return [ids.shown("T", number) for number in rows]
+
+
+def review(conn: Connection, ticket_id: str, category: str, *, by: str, policy: Policy, now: int) -> Reviewed:
+    """Store a person's word on what a ticket is about, learn it at once, and let the ticket go on.
+
+    Raises InvalidInput for a category the policy lacks, IllegalMove for a ticket not triaged or reviewed before.
+    """
+    ticket = tickets.get(conn, ticket_id)
+    if category not in policy.desk.categories:
+        raise InvalidInput(f"{quoted(category)} is not a category. Known: {', '.join(policy.desk.categories)}.")
+    frozen = conn.execute(
+        select(triages).where(triages.c.ticket_id == ticket.number).order_by(triages.c.id.desc()).limit(1)
+    ).first()
+    if frozen is None:
+        raise IllegalMove(f"{ticket.id} is not triaged yet. Run `opspilot-mcp triage --all` first.")
+    if conn.execute(select(reviews.c.category).where(reviews.c.ticket_id == ticket.number)).first() is not None:
+        raise IllegalMove(f"{ticket.id} was reviewed before. Its label stays; correct the ticket with update_ticket.")
+    state = load(conn, policy)
+    was_right = None if frozen.predicted is None else frozen.predicted == category
+    alarm, state = _take_in(conn, ticket, category, frozen.id, state, now=now, by=by)
+    _save(conn, state)
+    _go_on(conn, ticket, category, policy=policy, now=now)
+    detail = {"category": category, "right": was_right, "gate": state.gate.words()}
+    audit.record(conn, by, "ticket.reviewed", ticket.id, now=now, detail=detail)
+    return Reviewed(tickets.get(conn, ticket_id), was_right, state.gate.words(), alarm)
+
+
+def _take_in(
+    conn: Connection, ticket: Ticket, category: str, triage_id: int, state: State, *, now: int, by: str
+) -> tuple[str, State]:
+    """Judge the frozen guess, then learn; returns an alarm's words, if one was raised, and the state to store."""
+    head, scale, gate = state
+    row = conn.execute(select(triages).where(triages.c.id == triage_id)).one()
+    correct = row.predicted == category
+    conn.execute(update(triages).where(triages.c.id == triage_id).values(correct=correct))
+    is_new = category not in head.categories and head.seen > 0
+    event = gate.review(Frozen(row.score, correct), is_new_category=is_new) if row.epoch == gate.epoch else ""
+    alarm = ""
+    if event == "alarm":
+        alarm, scale = gate.closed_because, Scale()
+        learner.doubt(head)
+    elif event == "test":
+        gate.run_test(_window(conn, gate.epoch))
+    conn.execute(insert(reviews).values(ticket_id=ticket.number, category=category, by=by, at_ms=now, epoch=head.epoch))
+    _learn(conn, ticket, category, head)
+    if head.seen % _SCALE_EVERY == 0:
+        scale = calibration.fit(_points(conn, gate))
+    return alarm, State(head, scale, gate)
+
+
+def _window(conn: Connection, epoch: int) -> list[Frozen]:
+    rows = conn.execute(
+        select(triages.c.score, triages.c.correct)
+        .where(triages.c.epoch == epoch)
+        .order_by(triages.c.id.desc())
+        .limit(2 * WINDOW)
+    ).all()
+    return [Frozen(row.score, row.correct) for row in reversed(rows)]
+
+
+def _points(conn: Connection, gate: Gate) -> list[Point]:
+    """Return what calibration fits on: reviewed guesses of this epoch, an audited one standing for all that passed."""
+    rows = conn.execute(
+        select(triages.c.raw, triages.c.correct, triages.c.decision)
+        .where(triages.c.epoch == gate.epoch, triages.c.correct.is_not(None), triages.c.predicted.is_not(None))
+        .order_by(triages.c.id.desc())
+        .limit(_SCALE_POINTS)
+    ).all()
+    audited = 1 / gate.terms.audit_rate if gate.terms.audit_rate else 1.0
+    return [Point(row.raw, bool(row.correct), audited if row.decision == "audit" else 1.0) for row in reversed(rows)]
+
+
+def _learn(conn: Connection, ticket: Ticket, category: str, head: Head) -> None:
+    """Teach the ticket's label, and rehearse a few old ones so that they are not forgotten."""
+    lessons = [(learner.counts_of(ticket.subject, ticket.body), category, True), *_old_lessons(conn, head, ticket)]
+    rows = _rows_of(conn, {key for counts, _, _ in lessons for key in counts})
+    for counts, label, is_new in lessons:
+        learner.learn(head, rows, counts, label, is_new=is_new)
+    _save_rows(conn, rows)
+
+
+def _old_lessons(conn: Connection, head: Head, ticket: Ticket) -> list[tuple[Counts, str, bool]]:
+    query = select(reviews.c.ticket_id, reviews.c.category).where(reviews.c.epoch == head.epoch)
+    count: int = conn.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+    if not count:
+        return []
+    # Which old labels are rehearsed is no secret, but must be the same in every process.
+    dice = random.Random(ticket.number)  # noqa: S311
+    lessons: list[tuple[Counts, str, bool]] = []
+    for _ in range(_REHEARSALS):
+        old = conn.execute(query.order_by(reviews.c.ticket_id).limit(1).offset(dice.randrange(count))).one()
+        known = tickets.get(conn, ids.shown("T", old.ticket_id))
+        lessons.append((learner.counts_of(known.subject, known.body), old.category, False))
+    return lessons
+
+
+def _go_on(conn: Connection, ticket: Ticket, category: str, *, policy: Policy, now: int) -> None:
+    """Give the ticket its category, and its tier when only the category was in doubt: a P1 still waits for a person."""
+    values: dict[str, object] = {"category": category, "queue": policy.owner(category)}
+    if ticket.status == "human_review" and ticket.tier == "human" and ticket.priority is not None:
+        routed = routing.route(ticket.priority, category, needs_person=False, policy=policy)
+        values |= {"tier": routed.tier, "status": "open", "escalate": False}
+    tickets.change(conn, ticket, values, now=now)
