@@ -16,6 +16,7 @@ from typing import NamedTuple
 from opspilot_mcp.desk import calibration, learner
 from opspilot_mcp.desk.calibration import Point, Scale
 from opspilot_mcp.desk.certificate import Frozen, Gate, Route, Terms, certify
+from opspilot_mcp.desk.figures import Judged, measure, page, table
 from opspilot_mcp.errors import InvalidInput, quoted
 
 _FOLDS = 5
@@ -271,3 +272,62 @@ def train_test(train: Sequence[Example], data: Sequence[Example], *, terms: Term
         route = gate.decide(example.id, score)
         lines.append(Line(example.id, predicted, score, route, route != "human"))
     return Outcome(lines, gate.words(), [])
+
+
+def _judge(examples: Sequence[Example], lines: Sequence[Line]) -> list[Judged]:
+    return [Judged(e.label, line.predicted, line.score, line.routed) for e, line in zip(examples, lines, strict=True)]
+
+
+def _summary(judged: Sequence[Judged], outcome: Outcome, terms: Terms) -> str:
+    half = len(judged) // 2
+    parts = [("all", measure(judged))]
+    if half:
+        parts += [("first half", measure(judged[:half])), ("second half", measure(judged[half:]))]
+    said = [f"gate: {outcome.words}", f"asked for: error at most {terms.alpha:g} with probability {1 - terms.delta:g}"]
+    said += [f"alarm at ticket {at + 1}: {words}" for at, words in outcome.alarms]
+    return "\n".join([table(parts), *said])
+
+
+def _as_json(line: Line) -> str:
+    return json.dumps({key: value for key, value in line._asdict().items() if value != ""}, ensure_ascii=False)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = type(error).__name__
+        raise InvalidInput(f"{quoted(path.name)} cannot be written ({reason}). Choose another place.") from None
+
+
+def run(
+    data: Path,
+    *,
+    train: Path | None = None,
+    is_stream: bool = False,
+    terms: Terms | None = None,
+    seed: int = 1,
+    out: Path | None = None,
+    page_file: Path | None = None,
+) -> str:
+    """Evaluate labelled tickets, write OUT and the HTML page where asked, and return the summary.
+
+    Either `train` (fit, then score `data`) or `is_stream` (start from zero). Raises InvalidInput.
+    """
+    terms = terms or Terms()
+    if (train is None) != is_stream:
+        raise InvalidInput("Give either --train FILE to fit on, or --stream to start from zero.")
+    if not (0 < terms.alpha < 1 and 0 < terms.delta < 1 and 0 < terms.audit_rate <= 1):
+        raise InvalidInput("alpha, delta and audit-rate must lie between 0 and 1. Try 0.10 for each.")
+    examples = read_examples(data)
+    if train is None:
+        outcome = stream(examples, terms=terms, seed=seed)
+    else:
+        outcome = train_test(read_examples(train), examples, terms=terms, seed=seed)
+    judged = _judge(examples, outcome.lines)
+    summary = _summary(judged, outcome, terms)
+    if out is not None:
+        _write(out, "".join(_as_json(line) + "\n" for line in outcome.lines))
+    if page_file is not None:
+        _write(page_file, page(judged, summary=summary, alpha=terms.alpha))
+    return summary
