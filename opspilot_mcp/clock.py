@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from opspilot_mcp.errors import InvalidInput, quoted
+from opspilot_mcp.errors import InvalidInput
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -11,6 +11,8 @@ DAY_MS = 24 * HOUR_MS
 
 # 9999-12-31 in ms: past it datetime cannot format, and no real event carries it.
 MAX_MS = 253_402_214_400_000
+
+_NOT_A_TIME = "That is not a time. Write ISO 8601 such as 2026-01-31T09:00:00Z, or epoch seconds."
 
 
 def now_ms() -> int:
@@ -34,13 +36,15 @@ def parse_ms(value: object) -> int:
     Numbers past 10^11 are read as milliseconds already. Raises InvalidInput for anything else.
     """
     if isinstance(value, bool) or value is None or value == "":
-        raise InvalidInput(f"{quoted(value)} is not a time. Write ISO 8601 such as 2026-01-31T09:00:00Z.")
+        raise InvalidInput(_NOT_A_TIME)
     try:
         number = float(value) if isinstance(value, int | float) else float(str(value))
+    except OverflowError:
+        raise InvalidInput(_NOT_A_TIME) from None
     except ValueError:
         return _parse_iso(str(value))
     if not 0 <= number <= MAX_MS:  # also refuses NaN and infinity
-        raise InvalidInput(f"{quoted(value)} is not a time. Write epoch seconds or ISO 8601.")
+        raise InvalidInput(_NOT_A_TIME)
     return int(number) if number > 1e11 else round(number * 1000)
 
 
@@ -48,14 +52,14 @@ def _parse_iso(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
     except ValueError:
-        raise InvalidInput(f"{quoted(text)} is not a time. Write ISO 8601 such as 2026-01-31T09:00:00Z.") from None
+        raise InvalidInput(_NOT_A_TIME) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     try:
         ms = round(moment.timestamp() * 1000)
     except (OverflowError, ValueError, OSError):
         ms = -1
     if not 0 <= ms <= MAX_MS:
-        raise InvalidInput(f"{quoted(text)} is outside 1970 to 9999. Check the year.")
+        raise InvalidInput("A time is outside 1970 to 9999. Check the year.")
     return ms
 
 

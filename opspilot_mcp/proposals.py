@@ -138,9 +138,10 @@ def _check_rate(conn: Connection, *, now: int, per_hour: int) -> None:
 
 def get(conn: Connection, proposal_id: str) -> Proposal:
     """Return one proposal. Raises NotFound."""
-    row = conn.execute(select(proposals).where(proposals.c.id == ids.number("PR", proposal_id))).mappings().first()
+    number = ids.number("PR", proposal_id)
+    row = conn.execute(select(proposals).where(proposals.c.id == number)).mappings().first()
     if row is None:
-        raise NotFound(f"There is no {proposal_id}. list_approvals shows what exists.")
+        raise NotFound(f"There is no {ids.shown('PR', number)}. list_approvals shows what exists.")
     return _record(dict(row))
 
 

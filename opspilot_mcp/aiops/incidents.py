@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, select, update
 
 from opspilot_mcp import text
-from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput, NotFound, quoted
+from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput, NotFound
 from opspilot_mcp.store import audit, ids
 from opspilot_mcp.store.schema import incident_notes, incident_services, incidents
 
@@ -117,9 +117,10 @@ _SERVICES = (
 
 def get(conn: Connection, incident_id: str) -> Incident:
     """Return one incident, merged ones too. Raises NotFound."""
-    found = by_number(conn, [ids.number("INC", incident_id)])
+    number = ids.number("INC", incident_id)
+    found = by_number(conn, [number])
     if not found:
-        raise NotFound(f"There is no {quoted(incident_id)}. list_incidents shows what exists.")
+        raise NotFound(f"There is no {ids.shown('INC', number)}. list_incidents shows what exists.")
     return found[0]
 
 
@@ -168,8 +169,9 @@ def _count(conn: Connection, matching: Sequence[ColumnElement[bool]]) -> int | N
 
 def _parse_cursor(cursor: str) -> tuple[int, int]:
     at, _, number = cursor.partition(".")
-    if not (at.isascii() and at.isdigit() and number.isascii() and number.isdigit()) or len(cursor) > 40:
-        raise InvalidInput(f"{quoted(cursor)} is not a cursor. Pass next_cursor of the page before, or leave it out.")
+    # More than 18 digits would not fit the 64 bits of a column.
+    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in (at, number)):
+        raise InvalidInput("The cursor is not one of ours. Pass next_cursor of the page before, or leave it out.")
     return int(at), int(number)
 
 

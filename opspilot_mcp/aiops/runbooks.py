@@ -182,7 +182,7 @@ def find(books: Iterable[Runbook], slug: str) -> Runbook:
     for book in books:
         if book.slug == slug:
             return book
-    raise NotFound(f"There is no runbook {quoted(slug)}. get_incident names the one that fits.")
+    raise NotFound("There is no runbook of that name. get_incident names the one that fits.")
 
 
 # -- matching ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert
 from opspilot_mcp import text
 from opspilot_mcp.desk import sla, tickets
 from opspilot_mcp.desk.tickets import Priority, Status, Ticket
-from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput, quoted
+from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit, idempotency
 from opspilot_mcp.store.schema import notes, replies
@@ -96,13 +96,13 @@ def _values(before: Ticket, changes: Changes, *, policy: Policy, now: int) -> di
 def _handle(assignee: str) -> str | None:
     """Return an assignee's handle; None for "". A handle has no blanks: a ticket's words cannot pose as one."""
     if assignee and not _HANDLE.fullmatch(assignee):
-        raise InvalidInput(f"{quoted(assignee)} is not a handle. Use letters, digits and . _ @ + - only.")
+        raise InvalidInput("The assignee is not a handle. Use letters, digits and . _ @ + - only.")
     return assignee or None
 
 
 def _category(category: str, policy: Policy) -> dict[str, object]:
     if category not in policy.desk.categories:
-        raise InvalidInput(f"{quoted(category)} is not a category. Known: {', '.join(policy.desk.categories)}.")
+        raise InvalidInput(f"That is not a category of this desk. Known: {', '.join(policy.desk.categories)}.")
     return {"category": category, "queue": policy.owner(category)}
 
 

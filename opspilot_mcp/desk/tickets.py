@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, 
 
 from opspilot_mcp import text
 from opspilot_mcp.desk import sla
-from opspilot_mcp.errors import InvalidInput, NotFound, quoted
+from opspilot_mcp.errors import InvalidInput, NotFound
 from opspilot_mcp.policy import Policy, PriorityName
 from opspilot_mcp.store import audit, fulltext, idempotency, ids
 from opspilot_mcp.store.schema import drafts, notes, replies, requesters, ticket_tags, tickets, triages
@@ -219,7 +219,7 @@ def _address(given: str | None) -> str | None:
     fits = address.isascii() and 3 <= len(address) <= 254 and at and 1 <= len(local) <= 64 and "." in domain
     plain = all(char.isalnum() or char in "@.!#$%&'*+/=?^_`{|}~-" for char in address)
     if not fits or not plain or "@" in local or ".." in address or domain[0] in ".-" or domain[-1] in ".-":
-        raise InvalidInput(f"{quoted(given)} is not one plain mail address. Write name@example.com.")
+        raise InvalidInput("The requester's address is not one plain mail address. Write name@example.com.")
     return address.lower()
 
 
@@ -406,10 +406,13 @@ def _queue_statements(
     return page, select(func.count()).select_from(capped)
 
 
+_CURSOR_DIGITS = 18  # more would not fit the 64 bits of a column
+
+
 def _parse_cursor(cursor: str) -> tuple[int, int]:
     key, _, number = cursor.partition(".")
-    if not (key.isascii() and key.isdigit() and number.isascii() and number.isdigit()) or len(cursor) > 40:
-        raise InvalidInput(f"{quoted(cursor)} is not a cursor. Pass next_cursor of the page before, or leave it out.")
+    if not all(part.isascii() and part.isdigit() and len(part) <= _CURSOR_DIGITS for part in (key, number)):
+        raise InvalidInput("The cursor is not one of ours. Pass next_cursor of the page before, or leave it out.")
     return int(key), int(number)
 
 
