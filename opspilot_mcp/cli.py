@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from cyclopts import CycloptsError, Parameter
 from opspilot_mcp import __version__, settings
 from opspilot_mcp.app import open_app, operator_principal
 from opspilot_mcp.commands import exporting, importing, printing, rows
-from opspilot_mcp.desk import flow, tickets
+from opspilot_mcp.desk import flow, learning, tickets
 from opspilot_mcp.errors import OpsPilotError
 
 Home = Annotated[Path | None, Parameter(help="The folder with desk.db and policy.toml, instead of OPSPILOT_HOME.")]
@@ -100,22 +101,25 @@ def triage(
 
 
 async def _triage(limit: int | None, home: Path | None, *, as_json: bool) -> int:
-    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+    # Without the key: a whole backlog must not spend a day's budget because somebody exported a variable.
+    offline = settings.load(home=home).model_copy(update={"anthropic_api_key": None})
+    async with open_app(offline, principal=operator_principal()) as app:
         wanted = await app.read(tickets.untriaged, limit=limit or 10_000_000)
-        routes: dict[str, int] = {}
+        routes: Counter[str] = Counter()
         with printing.count_progress(len(wanted), "triage", quiet=as_json) as done:
-            count = 0
             async for batch in flow.triage_batch(app, wanted):
-                count += len(batch)
-                for one in batch:
-                    route = "human" if one.ticket.status == "human_review" else str(one.ticket.tier)
-                    routes[route] = routes.get(route, 0) + 1
-                done(count)
+                waits = ("human" if one.ticket.status == "human_review" else str(one.ticket.tier) for one in batch)
+                routes.update(waits)
+                done(routes.total())
+        gate = (await app.read(learning.load, app.policy)).gate
+    count, certified = routes.total(), gate.certificate is not None
     if as_json:
-        printing.as_json({"triaged": count, "routes": dict(sorted(routes.items())), "certified": False})
+        told = {"triaged": count, "routes": dict(sorted(routes.items())), "certified": certified}
+        printing.as_json({**told, "gate": gate.words()})
         return 0
     shown = ", ".join(f"{number} to {route}" for route, number in sorted(routes.items()))
-    printing.console().print(f"Triaged {count} tickets{': ' + shown if shown else ''}. Starting rule, not certified.")
+    words = gate.words() if certified else f"starting rule, not certified: {gate.words()}"
+    printing.console().print(f"Triaged {count} tickets{': ' + shown if shown else ''} ({words}).", markup=False)
     return 0
 
 
