@@ -5,6 +5,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal
 
 from fastmcp import FastMCP
+from fastmcp.exceptions import NotFoundError, ToolError
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 
 from opspilot_mcp import __version__
 from opspilot_mcp.app import App
@@ -42,6 +46,29 @@ class DeskServer(FastMCP[Any]):
         return _NoSessions()
 
 
+class OurWords(Middleware):
+    """Refuses what is not there without repeating its name, which the library's own refusals do."""
+
+    async def on_call_tool(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        try:
+            return await call_next(context)
+        except NotFoundError:
+            raise ToolError("This server has no tool of that name. Read tools/list again.") from None
+
+    async def on_read_resource(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        try:
+            return await call_next(context)
+        except NotFoundError:
+            says = "This server has no such resource. Read resources/templates/list for what it has."
+            raise MCPError(code=INVALID_PARAMS, message=says) from None
+
+    async def on_get_prompt(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        try:
+            return await call_next(context)
+        except NotFoundError:
+            raise MCPError(code=INVALID_PARAMS, message="This server has no such prompt. Read prompts/list.") from None
+
+
 def specs_for(profile: Profile, *, read_only: bool) -> list[Spec]:
     """Return the tools of a profile. What is left out is not registered, so calling it is refused too."""
     return [
@@ -66,6 +93,7 @@ def build_server(
         INSTRUCTIONS,
         version=__version__,
         lifespan=life,
+        middleware=[OurWords()],
         mask_error_details=True,
         on_duplicate="error",
         strict_input_validation=False,

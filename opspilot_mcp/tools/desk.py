@@ -245,7 +245,7 @@ async def draft_reply(
     app = app_of(ctx)
     made = await flow.draft(app, ticket_id, body, macros=app.macros)
     return DraftAnswer(
-        id=ticket_id,
+        id=ids.shown("T", ids.number("T", ticket_id)),
         engine=made.engine,
         untrusted_draft=untrusted.block(made.body) or "",
         next="propose_reply asks a person to sign it; nothing is sent before.",

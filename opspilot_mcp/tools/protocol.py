@@ -6,8 +6,10 @@ A test checks full answers against the real models.
 
 import logging
 import secrets
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from fastmcp import Context
@@ -102,10 +104,16 @@ class DeskTool(FunctionTool):
             raise ToolError(str(told), log_level=logging.DEBUG) from None
         except Exception as broken:
             number = secrets.token_hex(4)
-            log.exception("internal error %s in %s", number, self.name, exc_info=broken)
+            log.error("internal error %s in %s: %s", number, self.name, _where(broken))
             raise ToolError(
                 f"Internal error {number}. Ask the operator to look for that number in the server's log."
             ) from None
+
+
+def _where(broken: Exception) -> str:
+    """Return an error's type and the lines it came through, without its message: that may quote a stranger."""
+    frames = traceback.extract_tb(broken.__traceback__)[-6:]
+    return " < ".join([type(broken).__name__, *(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(frames))])
 
 
 _SAYS = {
