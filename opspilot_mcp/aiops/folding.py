@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, tuple_, update
 
-from opspilot_mcp.aiops import alerts, correlator, incidents, runbooks
+from opspilot_mcp.aiops import alerts, correlator, incidents, runbooks, silences
 from opspilot_mcp.aiops.alerts import Alert, Placed, Received
 from opspilot_mcp.aiops.correlation import Placement, Reason, View
 from opspilot_mcp.aiops.correlator import Correlator
 from opspilot_mcp.aiops.runbooks import Facts, Runbook
+from opspilot_mcp.aiops.silences import Silence
 from opspilot_mcp.store import audit, ids
 from opspilot_mcp.store import schema as tables
 
@@ -100,7 +101,7 @@ def _fold(
 ) -> Folded:
     """Correlate `batch`; its rows are in `fresh` by id where they are not stored yet."""
     held = correlator.load(conn)
-    placements = [held.engine.receive(alert) for alert in batch]
+    placements = _receive(conn, held, batch, now=now)
     opened = _open(conn, held, batch, placements)
     merged = tuple((held.numbers[loser], held.numbers[to]) for one in placements for loser, to in one.merged)
     _place(conn, held, placements, fresh, actor=actor, now=now)
@@ -112,6 +113,23 @@ def _fold(
     done = Folded(len(batch), _suppressed(placements), opened, touched, merged, reopened)
     _record(conn, done, [alert.id for alert in batch], actor=actor, now=now)
     return done
+
+
+def _receive(conn: Connection, held: Correlator, batch: Sequence[Alert], *, now: int) -> list[Placement]:
+    """Ask the engine about every alert that no person has silenced."""
+    # A recording is older than any silence that is still asked; what was in force at its time is asked too.
+    quiet = silences.asked(conn, now=min(now, min(alert.ts_ms for alert in batch)))
+    if not quiet:
+        return [held.engine.receive(alert) for alert in batch]
+    return [
+        _silenced(alert, by) if (by := silences.covering(alert, quiet)) else held.engine.receive(alert)
+        for alert in batch
+    ]
+
+
+def _silenced(alert: Alert, by: Silence) -> Placement:
+    told = f"Silence {by.number} covers it."
+    return Placement(alert.id, None, Reason("silenced", None, None, None, None, told), suppressed=True)
 
 
 def _open(conn: Connection, held: Correlator, batch: Sequence[Alert], placed: Sequence[Placement]) -> tuple[int, ...]:
