@@ -20,7 +20,7 @@ from opspilot_mcp.aiops.reasons import because, reason, suppressed
 from opspilot_mcp.aiops.rootcause import Candidate, History, rank, symptoms
 from opspilot_mcp.aiops.scope import Scope
 from opspilot_mcp.aiops.scoring import PARAMS, Explanation, Params, explain
-from opspilot_mcp.aiops.signals import SEVERITY_OF, Signal, is_gone, read
+from opspilot_mcp.aiops.signals import SEVERITY_OF, Signal, is_planned, read
 from opspilot_mcp.aiops.topology import Topology
 
 __all__ = ["Candidate", "Engine", "Params", "Placement", "Reason", "View", "incident_key", "view_of"]
@@ -106,7 +106,7 @@ class Engine:
 
     def _place(self, scope: Scope, s: Signal) -> Placement:
         work = self.topology.in_maintenance(s.host, s.ts_ms)
-        if work and (s.service is None or is_gone(s.name) or s.kind == "other"):
+        if work and (s.service is None or s.kind == "routine" or is_planned(s.name)):
             return Placement(s.alert_id, None, suppressed("maintenance", s.host), suppressed=True)
         again = self._told_again(scope, s)
         if again is not None:
@@ -121,7 +121,7 @@ class Engine:
             return self._join_best(scope, s, found)
         if work and s.kind != "fault":
             return Placement(s.alert_id, None, suppressed("maintenance", s.host), suppressed=True)
-        return self._open(scope, s, self._runners_up(found))
+        return self._reworded(scope, s) or self._open(scope, s, self._runners_up(found))
 
     def _explanations(self, scope: Scope, s: Signal) -> Found:
         """Every open incident that explains the alert at all, best first; equals go to the younger incident."""
@@ -157,13 +157,28 @@ class Engine:
         if incident is None or seen is None:
             return None
         gap = s.ts_ms - seen.last_ms
-        if s.firing and (incident.sealed or s.text not in incident.words or abs(gap) > self.params.repeat_ms):
+        if s.firing and (incident.sealed or abs(gap) > self.params.repeat_ms):
             return None
+        if s.firing and s.text not in incident.words:
+            return None  # the same rule in other words may have another cause: see `_reworded`
         return self._join(scope, incident, s, reason("repeat", s, s.entity, 0, gap, 1.0), seen.also)
+
+    def _reworded(self, scope: Scope, s: Signal) -> Placement | None:
+        """The same rule at the same place in other words, when nothing else explains it: an updated value at once, a
+        reminder after minutes. What fires anew in between, unresolved, is more likely another cause."""
+        p = self.params
+        incident = self._alive(scope, scope.by_print.get(s.fingerprint), s)
+        seen = incident.prints.get(s.fingerprint) if incident is not None and not incident.sealed else None
+        if incident is None or seen is None:
+            return None
+        gap = s.ts_ms - seen.last_ms
+        if abs(gap) > p.latch_ms and not p.remind_ms <= gap <= p.repeat_ms:
+            return None
+        return self._join(scope, incident, s, reason("repeat", s, s.entity, 0, gap, 0.6), ())
 
     def _recurrence(self, scope: Scope, s: Signal) -> Placement | None:
         """The same alert that states nothing, alone again."""
-        key = scope.by_lone.get((s.entity, s.name)) if s.kind == "other" else None
+        key = scope.by_lone.get((s.entity, s.name)) if s.kind == "routine" else None
         incident = self._alive(scope, key, s)
         if incident is None:
             return None
@@ -216,7 +231,7 @@ class Engine:
         incident = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, s.ts_ms)
         scope.open[incident.key] = incident
         self._home[incident.key] = scope
-        if s.kind == "other":
+        if s.kind == "routine":
             incident.lone = True
             scope.by_lone[(s.entity, s.name)] = incident.key
         why = reason("opened", s, s.entity, 0, 0, None)
@@ -271,6 +286,11 @@ class Engine:
 
     # ---- what a database keeps
 
+    @property
+    def swept(self) -> int:
+        """When old incidents were closed last; kept beside the states."""
+        return self._swept
+
     def dirty(self) -> tuple[str, ...]:
         """Return the keys changed since `clean`; one that `state` does not know has closed or was merged away."""
         return tuple(self._dirty)
@@ -293,9 +313,21 @@ class Engine:
         return None if scope is None else {"version": ENGINE_VERSION, **scope.open[key].export()}
 
     @classmethod
-    def restore(cls, topology: Topology, states: Iterable[dict[str, Any]], params: Params = PARAMS) -> "Engine":
-        """Build an engine that carries on from the states of all open incidents, given in any order."""
-        engine = cls(topology, params)
+    def restore(
+        cls,
+        topology: Topology,
+        states: Iterable[dict[str, Any]],
+        params: Params = PARAMS,
+        *,
+        swept: int = 0,
+        on_close: Callable[[Incident], None] | None = None,
+    ) -> "Engine":
+        """Build an engine that carries on from the states of all open incidents, given in any order.
+
+        `swept` is what the engine that stored them had: then incidents close in the same instant.
+        """
+        engine = cls(topology, params, on_close=on_close)
+        engine._swept = swept
         by_scope: dict[tuple[str, str], list[Incident]] = {}
         for state in states:
             incident = Incident.load(state)

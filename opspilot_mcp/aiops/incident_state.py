@@ -262,7 +262,7 @@ class Incident:
         incident.entities = {name: list(seen) for name, seen in state["entities"].items()}
         incident.prints = {name: Seen.load(row) for name, row in state["prints"].items()}
         incident.words = {row[0]: (row[1], row[2]) for row in state["words"]}
-        incident.recent = [Member(Signal(*s), Reason(*r), tuple(also)) for s, r, also in state["recent"]]
+        incident.recent = [Member(_signal(s), Reason(*r), tuple(also)) for s, r, also in state["recent"]]
         incident.stamps = list(state["stamps"])
         incident.wave = [Refire(*row) for row in state["wave"]]
         return incident
@@ -270,6 +270,11 @@ class Incident:
     def latest_seq(self) -> int:
         """Return the number of the latest alert this incident took."""
         return max((seen.seq for seen in self.prints.values()), default=0)
+
+
+def _signal(row: list[Any]) -> Signal:
+    signal = Signal(*row)
+    return signal._replace(mentions=tuple(signal.mentions))
 
 
 def oldest_first(incidents: Iterable[Incident]) -> list[Incident]:

@@ -165,7 +165,7 @@ def reconsider(
         for member in list(incident.recent):
             m = member.signal
             score = member.reason.score
-            if m.ts_ms < s.ts_ms - p.lead_ms or m.kind in ("fault", "other") or score is None or score >= 0.98:
+            if m.ts_ms < s.ts_ms - p.lead_ms or m.kind in ("fault", "routine") or score is None or score >= 0.98:
                 continue
             e = explain(cause, m, topology, p)
             if e.score > score * p.move and incident.count > 1:

@@ -176,7 +176,9 @@ def _host_evidence(score: dict[str, list[tuple[float, str]]], incident: Incident
     """Two services gone from one host speak for the host, whether or not it said anything itself."""
     for host in incident.gone_on:
         if host in incident.anchors or len(incident.gone_on) == 1 < len(incident.anchors):
-            score.setdefault(host, []).append((w.fault * min(1.0, len(incident.anchors) / 2), "gone together"))
+            score.setdefault(host, []).append(
+                (w.fault * min(1.0, len(incident.anchors) / 2), "services gone from it together")
+            )
 
 
 def _coverage_evidence(
@@ -187,7 +189,7 @@ def _coverage_evidence(
     for service in harmed:
         above = topology.above(service)
         share = sum(w.closeness ** above[other] for other in harmed if other in above) / len(harmed)
-        score.setdefault(service, []).append((share, "coverage"))
+        score.setdefault(service, []).append((share, "harm above it"))
 
 
 def _ordered(score: dict[str, list[tuple[float, str]]], limit: int, w: Weights) -> list[Candidate]:

@@ -42,9 +42,11 @@ class Params:
     unlikely: float = 0.40  # possible, but a cause of its own is likelier
     off_path: float = 0.60  # factor on neighbours that no known fault of the incident explains
     unlit: float = 0.80  # factor when nothing between the service and the fault has alerted
+    named: float = 1.1  # factor when the alert's words name the fault's place or a service on the way to it
     latched: float = 0.70  # factor when the incident has this alert, still firing, in other words
 
     repeat_ms: int = 330_000  # one alert told again within this stays where it is
+    remind_ms: int = 240_000  # monitors remind of what still fires no sooner than this
     fade_ms: int = 160_000  # a neighbour's alert counts for exp(-silence / fade)
     onset_ms: int = 30_000  # harm is expected this long after the fault's first alert
     hop_ms: int = 40_000  # and this later for each call it has to climb
@@ -88,7 +90,7 @@ NONE = Explanation(0.0, "none", None, None, 0)
 
 def explain(incident: Incident, s: Signal, topology: Topology, p: Params) -> Explanation:
     """Return the incident's best explanation of the alert; score 0 when there is none."""
-    if incident.lone or s.kind == "other" or (s.change and incident.anchors and s.change not in incident.changes):
+    if incident.lone or s.kind == "routine" or (s.change and incident.anchors and s.change not in incident.changes):
         return NONE
     best = _same_entity(incident, s, topology, p)
     if s.change and s.change in incident.changes:
@@ -248,10 +250,17 @@ def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Expl
         if hops is not None:
             lag = s.ts_ms - since
             score = p.depends_on * p.per_hop**hops * onset_fit(lag, hops, p)
+            if s.mentions and hops and _names_way(s, anchor, topology):
+                score *= p.named
             if hops >= 2 and not _is_lit(incident, s, anchor, topology):
                 score *= p.unlit
             best = _better(best, Explanation(score, "depends_on", anchor, hops, lag))
     return best
+
+
+def _names_way(s: Signal, anchor: str, topology: Topology) -> bool:
+    """Whether the alert's words name the fault's place or a service on the way to it."""
+    return any(name == anchor or anchor in topology.below(name) for name in s.mentions)
 
 
 def _is_lit(incident: Incident, s: Signal, anchor: str, topology: Topology) -> bool:

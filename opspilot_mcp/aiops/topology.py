@@ -70,6 +70,7 @@ class Topology:
         self.maintenance = tuple(sorted(maintenance))
         self._alias = _aliases(self.services)
         self._subjects: dict[tuple[str | None, str | None, str | None, str | None], Subject] = {}
+        self._mentions: dict[tuple[str, str | None], tuple[str, ...]] = {}
         self._down: dict[str, dict[str, int]] = {}
         self._up: dict[str, dict[str, int]] = {}
 
@@ -119,6 +120,18 @@ class Topology:
             return self._from_text(text)
         name = service or instance or place or "unknown"
         return Subject(name, service, instance, place, name in self.hosts)
+
+    def mentions(self, text: str, but: str | None) -> tuple[str, ...]:
+        """Return the services a text names besides `but`, in order, each once; an instance names its service."""
+        known = self._mentions.get((text, but))
+        if known is None:
+            words = (word.strip(".:/-") for word in _WORD.findall(text[:TEXT_SCANNED]))
+            named = dict.fromkeys(self.instances.get(word, word) for word in words)
+            known = tuple(name for name in named if name != but and name in self.services)
+            if len(self._mentions) >= CACHE_LIMIT:
+                self._mentions.clear()
+            self._mentions[(text, but)] = known
+        return known
 
     def _from_text(self, text: str) -> Subject:
         for word in _WORD.findall(text[:TEXT_SCANNED]):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.correlation import Engine
 from opspilot_mcp.aiops.scoring import PARAMS, fade, onset_fit
-from opspilot_mcp.aiops.signals import is_gone, is_shared, kind_of
+from opspilot_mcp.aiops.signals import is_gone, is_shared, kind_of, kind_of_text
 from opspilot_mcp.aiops.topology import Topology
 from tests.aiops.engine_kit import START, alert, estate, keys, run, through_json
 
@@ -28,7 +28,12 @@ from tests.aiops.engine_kit import START, alert, estate, keys, run, through_json
         ("HighLatencyP99", "symptom"),
         ("SLOBurnRateFast", "symptom"),
         ("cw-higherrorrate", "symptom"),
-        ("BatchJobSlow", "other"),
+        ("PodUnavailable", "fault"),
+        ("PostgresLockWaits", "fault"),
+        ("CardAuthorisationsFailing", "symptom"),
+        ("MessagesWaiting", "symptom"),
+        ("BatchJobSlow", "routine"),
+        ("ProxyScore", "other"),
         ("docker_cpu_core_3_norm_pct:up", "deviation"),
         ("system.mem.used:down", "deviation"),
         ("log_tmpl_82", "deviation"),
@@ -36,6 +41,15 @@ from tests.aiops.engine_kit import START, alert, estate, keys, run, through_json
 )
 def test_an_alert_name_tells_fault_symptom_and_raw_metric_apart(name: str, kind: str) -> None:
     assert kind_of(name) == kind
+
+
+def test_a_name_that_states_nothing_leaves_it_to_the_words() -> None:
+    placed = run([alert(0, "mail", "Rule 17", summary="mail: disk full"), alert(20, "orders", "Rule 18", summary="x")])
+
+    assert placed[1].opened
+    assert kind_of_text("certificate of mail has expired") == "fault"
+    assert kind_of_text("mail answers with 5xx") == "symptom"
+    assert kind_of_text("something") == "other"
 
 
 def test_being_gone_and_being_shared_are_told_from_the_name() -> None:
@@ -164,12 +178,28 @@ def test_a_second_monitor_that_repeats_the_words_joins_whatever_it_names() -> No
     assert run([first, second])[1].reason.kind == "quotes"
 
 
-@pytest.mark.parametrize(("gap", "kind"), [(330, "repeat"), (331, "opened")])
-def test_one_fingerprint_is_one_alert_for_330_seconds(gap: int, kind: str) -> None:
+@pytest.mark.parametrize(("gap", "repeats"), [(330, True), (331, False)])
+def test_one_alert_told_again_stays_where_it_is_for_330_seconds(gap: int, repeats: bool) -> None:
     placed = run([alert(0, "mail", "QueueBacklog"), alert(gap, "mail", "QueueBacklog")])
 
-    kinds = [p.reason.kind for p in placed]
-    assert kinds == ["opened", kind] if kind == "repeat" else kinds[1] != "repeat"
+    assert (placed[1].reason.kind == "repeat") is repeats
+
+
+@pytest.mark.parametrize(("gap", "kind"), [(45, "same_entity"), (239, "opened"), (240, "repeat"), (330, "repeat")])
+def test_a_reminder_with_another_value_stays_where_it_is(gap: int, kind: str) -> None:
+    placed = run(
+        [alert(0, "mail", "QueueBacklog", summary="4100 wait"), alert(gap, "mail", "QueueBacklog", summary="5200 wait")]
+    )
+
+    assert placed[1].reason.kind == kind
+
+
+def test_words_that_name_the_fault_break_a_tie() -> None:
+    faults = [alert(0, "search", "OOMKilled"), alert(1, "orders", "OOMKilled")]
+
+    told = run([*faults, alert(60, "api", "UpstreamTimeouts", summary="api timeouts calling search")])
+
+    assert told[2].incident_key == told[0].incident_key
 
 
 def test_a_flapping_alert_stays_one_incident() -> None:
