@@ -38,7 +38,7 @@ _WORTH_A_TEST = 1.1  # the share of tickets must be expected to grow by this fac
 # A first certificate that lets few tickets pass costs the reviews a good one needs: wait for this share for a while.
 _FIRST_SHARE = 0.3
 # Tickets already lost to a shift count against the desk too: after an alarm the next certificate must be better.
-_AFTER_ALARM = 0.75
+_AFTER_ALARM = 0.85
 _RECENT = 200
 _SHARE_SLACK = 1.2
 _SHARE_STEP = 0.001

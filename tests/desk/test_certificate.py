@@ -173,7 +173,7 @@ def test_an_audit_that_finds_many_errors_closes_the_gate() -> None:
 def test_after_an_alarm_the_next_certificate_asks_for_less_error() -> None:
     gate = Gate(epoch=1)
 
-    assert gate.alpha == pytest.approx(0.075)
+    assert gate.alpha == pytest.approx(0.085)
 
 
 def test_a_test_that_cannot_gain_spends_nothing() -> None:
