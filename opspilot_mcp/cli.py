@@ -259,6 +259,31 @@ async def _correlate(home: Path | None, *, as_json: bool) -> int:
 
 
 @cli.command
+def evaluate(
+    data: Path,
+    /,
+    *,
+    train: Annotated[Path | None, Parameter(help="Labelled tickets to fit on, before DATA is scored.")] = None,
+    stream: Annotated[bool, Parameter(negative="", help="Start from nothing and take DATA in file order.")] = False,
+    alpha: Annotated[float, Parameter(help="The error a certificate may allow.")] = 0.10,
+    delta: Annotated[float, Parameter(help="How often its promise may fail.")] = 0.10,
+    audit_rate: Annotated[float, Parameter(help="The share of what passes that a person reviews.")] = 0.10,
+    seed: int = 1,
+    out: Annotated[Path | None, Parameter(help="One JSON line a ticket.")] = None,
+    html: Annotated[Path | None, Parameter(help="Reliability and risk-coverage as pictures, one file.")] = None,
+) -> int:
+    """Measure triage on your own labelled tickets (.jsonl or .csv with label, subject, body), without the desk."""
+    from opspilot_mcp.desk import evaluate as room
+    from opspilot_mcp.desk.certificate import Terms
+
+    terms = Terms(alpha=alpha, delta=delta, audit_rate=audit_rate)
+    with printing.count_progress(None, "evaluate", quiet=not sys.stderr.isatty()):
+        told = room.run(data, train=train, is_stream=stream, terms=terms, seed=seed, out=out, page_file=html)
+    sys.stdout.write(f"{told}\n")
+    return 0
+
+
+@cli.command
 def replay(
     alerts: Path,
     /,
