@@ -22,7 +22,9 @@ from opspilot_mcp.errors import InvalidInput, quoted
 _FOLDS = 5
 _REHEARSALS = 2
 _NEIGHBOURS = 20
-_RAREST_TERMS = 12
+_RAREST_TERMS = 20
+_DEPTH = 50
+_SUBJECT_WEIGHT = 3.0
 _RANK_OFFSET = 60  # Cormack et al. 2009, reciprocal rank fusion
 # The scale is refitted from this many latest reviews, after every so many new ones.
 _SCALE_POINTS = 600
@@ -122,35 +124,43 @@ class Nearest:
         """Leave out everything indexed so far."""
         self._first = int(self._db.execute("SELECT coalesce(max(rowid), 0) FROM doc").fetchone()[0])
 
-    def _query(self, text: str, *, fold: int | None) -> list[tuple[int, str, float]]:
-        terms = sorted({t for t in learner.words_of(text) if t in self._df}, key=lambda t: (self._df[t], t))
+    def _query(self, text: str, *, fold: int | None, indexed: bool) -> list[tuple[int, str, float]]:
+        least = 2 if indexed else 1  # words of the ticket alone would only find itself
+        known = {term for term in learner.words_of(text) if self._df.get(term, 0) >= least}
+        terms = sorted(known, key=lambda term: (self._df[term], term))[:_RAREST_TERMS]
         if not terms:
             return []
-        match = " OR ".join(f'"{term}"' for term in terms[:_RAREST_TERMS])
+        match = " OR ".join(f'"{term}"' for term in terms)
         sql = (
-            "SELECT rowid, label, -bm25(doc) FROM doc WHERE doc MATCH ? AND rowid > ? AND rowid % ? <> ? "
-            "ORDER BY rank, rowid LIMIT ?"
+            "SELECT rowid, label, -bm25(doc, ?, 1.0) AS closeness FROM doc "
+            "WHERE doc MATCH ? AND rowid > ? AND rowid % ? <> ? ORDER BY closeness DESC, rowid LIMIT ?"
         )
         modulus, rest = (_FOLDS, fold) if fold is not None else (1, -1)
-        return self._db.execute(sql, (match, self._first, modulus, rest, _NEIGHBOURS)).fetchall()
+        return self._db.execute(sql, (_SUBJECT_WEIGHT, match, self._first, modulus, rest, _DEPTH)).fetchall()
 
-    def find(self, example: Example, *, fold: int | None = None) -> list[tuple[str, float]]:
-        """Return label and closeness of the nearest tickets: two queries, fused by reciprocal rank.
+    def rank(
+        self, subject: str, body: str, *, fold: int | None = None, indexed: bool = False
+    ) -> list[tuple[int, str, float]]:
+        """Return row, label and closeness of the nearest tickets, best first: two queries fused by reciprocal rank.
 
-        `fold` leaves out the rows of one part, so that a ticket never finds itself.
+        `fold` leaves out the rows of one part, so that a ticket never finds itself; `indexed` says the ticket is one
+        of those in the index.
         """
-        whole = self._query(f"{example.subject}\n{example.body}", fold=fold)
-        by_subject = self._query(example.subject, fold=fold) if example.subject else []
-        if not by_subject:
-            return [(label, closeness) for _, label, closeness in whole]
+        whole = self._query(f"{subject}\n{body}", fold=fold, indexed=indexed)
+        if not subject:
+            return whole
         labels: dict[int, str] = {}
         fused: dict[int, float] = {}
-        for ranked in (whole, by_subject):
+        for ranked in (whole, self._query(subject, fold=fold, indexed=indexed)):
             for place, (row, label, _) in enumerate(ranked):
                 labels[row] = label
                 fused[row] = fused.get(row, 0.0) + 1 / (_RANK_OFFSET + place)
-        nearest = sorted(fused, key=lambda row: (-fused[row], row))[:_NEIGHBOURS]
-        return [(labels[row], fused[row]) for row in nearest]
+        return [(row, labels[row], fused[row]) for row in sorted(fused, key=lambda row: (-fused[row], row))]
+
+    def find(self, example: Example, *, fold: int | None = None) -> list[tuple[str, float]]:
+        """Return label and closeness of the tickets that vote on a category."""
+        found = self.rank(example.subject, example.body, fold=fold, indexed=fold is not None)[:_NEIGHBOURS]
+        return [(label, closeness) for _, label, closeness in found]
 
 
 def _fit_scale(points: Sequence[Point]) -> Scale:
