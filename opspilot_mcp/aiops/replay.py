@@ -83,8 +83,7 @@ def replay(
             progress(count)
     for incident in oldest_first(engine.open_incidents()):
         run.close(incident)
-    lines = [_line(placement, run.into) for placement in run.placed.values()]
-    _write_lines(out, lines)
+    _write_lines(out, _lines(run))
     if incidents is not None:
         _write_lines(incidents, [_incident_line(view) for view in run.views.values()])
     if html is not None:
@@ -159,22 +158,38 @@ def _take(engine: Engine, alert: Alert, run: _Run) -> None:
     run.dots.append((alert.ts_ms, run.topology.subject(alert).entity, alert.id))
 
 
-def _line(placed: Placement, into: Mapping[str, str]) -> dict[str, Any]:
-    ends = dict(into)
-    key = None if placed.incident_key is None else end_of(placed.incident_key, ends)
-    why = placed.reason
-    if why.kind == "opened" and key != placed.incident_key:
-        why = Reason(
-            "merged", why.entity, None, None, None, "It opened an incident that turned out to be part of this one."
+def _lines(run: _Run) -> list[dict[str, Any]]:
+    """One line an alert, in order of arrival, with the incidents that are left at the end."""
+    started: set[str] = set()
+    lines = []
+    for placed in run.placed.values():
+        key = None if placed.incident_key is None else end_of(placed.incident_key, run.into)
+        also = dict.fromkeys(end_of(other, run.into) for other in placed.also_explained_by)
+        why = _final_reason(placed, key, is_first=key not in started)
+        if key is not None:
+            started.add(key)
+        lines.append(
+            {
+                "alert_id": placed.alert_id,
+                "incident_id": key,
+                "reason": why._asdict(),
+                "also_explained_by": [other for other in also if other != key],
+                "suppressed": placed.suppressed,
+            }
         )
-    also = dict.fromkeys(end_of(other, ends) for other in placed.also_explained_by)
-    return {
-        "alert_id": placed.alert_id,
-        "incident_id": key,
-        "reason": why._asdict(),
-        "also_explained_by": [other for other in also if other != key],
-        "suppressed": placed.suppressed,
-    }
+    return lines
+
+
+def _final_reason(placed: Placement, key: str | None, *, is_first: bool) -> Reason:
+    """The reason as it stands at the end: who opened an incident may be neither its first alert nor still its head."""
+    why = placed.reason
+    if why.kind != "opened" or (is_first and key == placed.incident_key):
+        return why
+    if key != placed.incident_key:
+        text = "It opened an incident that turned out to be part of this one."
+        return Reason("merged", why.entity, None, None, None, text)
+    text = f"It opened this incident, at {why.entity}; earlier alerts that it explains better were moved here."
+    return Reason("opened_late", why.entity, None, None, None, text)
 
 
 def _incident_line(view: View) -> dict[str, Any]:
