@@ -6,9 +6,12 @@ dispatcher with `opspilot-mcp gate run`.
 
 import asyncio
 import contextlib
+import ctypes
 import ipaddress
 import os
+import resource
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 from opspilot_mcp import clock
 from opspilot_mcp.console import door
-from opspilot_mcp.console.door import Door, decides, reads
+from opspilot_mcp.console.door import Door, decides, reads, watches
 from opspilot_mcp.console.guards import Guard
 from opspilot_mcp.console.pages import approvals, deciding, desk, figures, signing_in, standing
 from opspilot_mcp.errors import (
@@ -41,6 +44,7 @@ from opspilot_mcp.gate.service import Gate, open_gate
 
 HOST, PORT = "127.0.0.1", 8484
 _PURGE_S = 20
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 _HERE = Path(__file__).parent
 _STATUS: dict[type[OpsPilotError], int] = {
     NotFound: 404,
@@ -96,6 +100,7 @@ def _routes() -> list[Route | Mount]:
         Route("/sign-in", signing_in.sign_in, methods=["POST"]),
         *(Route(path, reads(page), methods=["GET"]) for path, page in gets.items()),
         *(Route(path, decides(page), methods=["POST"]) for path, page in posts.items()),
+        Route("/pulse", watches(approvals.pulse), methods=["GET"]),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
     ]
 
@@ -123,7 +128,7 @@ async def _forgetting(app: Starlette) -> AsyncIterator[None]:
     async def forget() -> None:
         while True:
             await asyncio.sleep(_PURGE_S)
-            app.state.door.sign_ins.purge(now=app.state.door.now())
+            app.state.door.sign_ins.purge(now=await app.state.door.instant())
 
     task = asyncio.create_task(forget())
     try:
@@ -140,6 +145,13 @@ def forget_channel_secrets() -> None:
     for name in [name for name in os.environ if name.startswith("OPSPILOT_GATE_")]:
         if name != "OPSPILOT_GATE_DATABASE_URL":
             del os.environ[name]
+
+
+def keep_memory_private() -> None:
+    """Leave no core file with open keys in it; on Linux, let no process of the same user read this one's memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -185,5 +197,22 @@ async def serve_console(
 
 
 def serve(home: Path, host: str = HOST, port: int = PORT) -> None:
-    """Run `serve_console` in this process."""
-    asyncio.run(serve_console(home, host=host, port=port))
+    """Run `serve_console` in this process, saying where it listens."""
+    asyncio.run(serve_console(home, host=host, port=port, ready=lambda url: _say(f"Console: {url}")))
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the console of the home named first, on the port named second: how `gate run` starts it."""
+    os.umask(0o077)
+    keep_memory_private()
+    try:
+        serve(Path(arguments[0]), port=int(arguments[1]) if len(arguments) > 1 else PORT)
+    except OpsPilotError as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from opspilot_mcp.aiops.timeline import Member
 
-WIDTH = 640
-_LABEL = 170
-_NUMBER = 90
+WIDTH = 420
+_LABEL = 130
+_NUMBER = 76
 _STEP = 28
+_STORM_WIDTH = 640
 _STORM_LABEL = 230
 
 
@@ -75,7 +76,7 @@ def storm(members: Sequence[Member]) -> Storm:
     """Return each condition's life on one time axis, in the order they came."""
     first = min((one.first_ms for one in members), default=0)
     last = max((one.last_ms for one in members), default=1)
-    scale = (WIDTH - _STORM_LABEL - 24) / max(1, last - first)
+    scale = (_STORM_WIDTH - _STORM_LABEL - 24) / max(1, last - first)
     lives = [
         Life(
             one,
@@ -87,4 +88,4 @@ def storm(members: Sequence[Member]) -> Storm:
     ]
     ticks = [(round(_STORM_LABEL + part * (last - first) * scale, 1), round(first + part * (last - first)))
              for part in (0, 0.5, 1)]  # fmt: skip
-    return Storm(lives, _STORM_LABEL, WIDTH, len(lives) * 22 + 34, ticks)
+    return Storm(lives, _STORM_LABEL, _STORM_WIDTH, len(lives) * 22 + 34, ticks)

@@ -17,7 +17,7 @@ from opspilot_mcp import clock, proposals
 from opspilot_mcp.console import sessions, shown
 from opspilot_mcp.console.sessions import SignIns, Visit
 from opspilot_mcp.errors import NotAllowed, OpsPilotError, StoreUnusable
-from opspilot_mcp.gate import approvers, screen, state
+from opspilot_mcp.gate import approvers, keys, screen, state
 from opspilot_mcp.gate.approvers import Session
 from opspilot_mcp.gate.service import Gate
 
@@ -61,14 +61,16 @@ class Door:
         # Browsers do not keep the cookies of two ports apart; the name does.
         return f"opspilot-console-{self.authority.rpartition(':')[2]}"
 
+    async def instant(self) -> int:
+        """Return the instant sign-ins are judged by: the gate's, which a clock set back does not turn back."""
+        return (await self.gate.db.read(state.read)).now(self.now())
+
     async def sign_in(self, name: str, passphrase: str) -> Session:
         """Open an approver's key; a wrong name and a wrong passphrase read the same."""
         async with self.opening:
             try:
                 return await self.gate.sign_in(name, passphrase, now=self.now())
-            except NotAllowed as error:
-                if str(error).startswith("Too many"):
-                    raise
+            except keys.WrongPassphrase:
                 raise NotAllowed("The name or the passphrase is wrong. Try again.") from None
 
     async def desk(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -172,11 +174,22 @@ def decides(page: Page) -> Endpoint:
     return endpoint
 
 
-async def turn_of(request: Request) -> Turn | None:
+def watches(page: Page) -> Endpoint:
+    """Make an answer the page's script asks for by itself: it does not keep a sign-in alive."""
+
+    async def endpoint(request: Request) -> Response:
+        turn = await turn_of(request, is_person=False)
+        return await page(turn) if turn else Response(status_code=401)
+
+    return endpoint
+
+
+async def turn_of(request: Request, *, is_person: bool = True) -> Turn | None:
     """Return the signed-in person's turn, None when nobody is signed in or the key was revoked meanwhile."""
     door: Door = request.app.state.door
     cookie = request.cookies.get(door.cookie_name, "")
-    visit = door.sign_ins.find(cookie, now=door.now())
+    now = await door.instant()
+    visit = door.sign_ins.find(cookie, now=now)
     if visit is None:
         return None
     trusted = await door.gate.db.read(approvers.load, door.gate.home, door.gate.authority.root)
@@ -184,7 +197,8 @@ async def turn_of(request: Request) -> Turn | None:
     if mine is None or not mine.is_active:
         door.sign_ins.close(cookie)
         return None
-    visit.session.touch(door.now())
+    if is_person:
+        visit.session.touch(now)
     return Turn(door, request, cookie, visit)
 
 

@@ -40,6 +40,7 @@ class Inbox(BaseModel):
     moving: list[Item]
     held: list[Item]
     ended: list[Item]
+    newest: int
 
 
 def inbox(conn: Connection, *, after: int | None = None) -> Inbox:
@@ -52,7 +53,15 @@ def inbox(conn: Connection, *, after: int | None = None) -> Inbox:
         moving=items(conn, snapshots.in_state(conn, MOVING, limit=PAGE)),
         held=items(conn, snapshots.in_state(conn, ("held",), limit=PAGE)),
         ended=items(conn, _ended(conn)),
+        newest=pulse(conn)[1],
     )
+
+
+def pulse(conn: Connection) -> tuple[int, int]:
+    """Return how many messages wait for a signature and the row number of the newest message."""
+    counts = snapshots.counts(conn)
+    newest: int = conn.execute(select(func.coalesce(func.max(messages.c.id), 0))).scalar_one()
+    return sum(counts.get(state, 0) for state in SIGN), newest
 
 
 def items(conn: Connection, found: Sequence[Message]) -> list[Item]:
@@ -99,9 +108,10 @@ def _ended(conn: Connection) -> list[Message]:
     return [snapshots.by_number(conn, number) for number in numbers.all()]
 
 
-def next_to_sign(conn: Connection, *, but: int) -> Message | None:
-    """Return the oldest message that waits for a signature, other than row `but`."""
-    return next((one for one in snapshots.in_state(conn, SIGN, limit=2) if one.number != but), None)
+def next_to_sign(conn: Connection, number: int) -> Message | None:
+    """Return the message that waits for a signature after row `number`, or the oldest other one."""
+    later = snapshots.in_state(conn, SIGN, limit=1, after=number)
+    return next((one for one in later + snapshots.in_state(conn, SIGN, limit=1) if one.number != number), None)
 
 
 def versions(conn: Connection, proposal: int) -> list[Message]:

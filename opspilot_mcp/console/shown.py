@@ -1,5 +1,6 @@
 """How values look on every page: times, spans, states, strangers' words. Used as template filters."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,9 @@ from opspilot_mcp import clock, text
 from opspilot_mcp.console.marks import Segment, segments
 
 LONG = 20_000
+_ID = re.compile(r"(?:T|INC|PR)-[1-9][0-9]{0,14}")
+_PIECES = re.compile(rf"(`[^`]+`|\b{_ID.pattern}\b)")
+_PAGES = {"T": "tickets", "INC": "incidents", "PR": "messages"}
 
 STATES = {
     "pending": "waits for a signature",
@@ -62,6 +66,19 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", "\u202f")
 
 
+def referenced(sentence: str) -> list[tuple[str, str]]:
+    """Return a sentence of the summary in pieces: (code, `name`), (address of a record's page, its id), ("", text)."""
+    out = []
+    for piece in _PIECES.split(sentence):
+        if len(piece) > 2 and piece[0] == piece[-1] == "`":
+            out.append(("code", piece[1:-1]))
+        elif _ID.fullmatch(piece):
+            out.append((f"/{_PAGES[piece.partition('-')[0]]}/{piece}", piece))
+        elif piece:
+            out.append(("", piece))
+    return out
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "when": when,
     "iso": iso,
@@ -71,4 +88,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "segments": segments,
     "state_words": state_words,
     "grouped": grouped,
+    "referenced": referenced,
+    "plain": lambda name: str(name or "").replace("_", " "),
 }

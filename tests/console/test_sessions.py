@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from opspilot_mcp.console.sessions import FORM_MS, MAX_SIGN_INS, SignIns
-from opspilot_mcp.gate import approvers, audit
+from opspilot_mcp.gate import approvers, audit, state
 from tests.console.conftest import COOKIE, Browser, Time, signed_in
 from tests.gate.conftest import MINUTE, NOON, PASSPHRASE, House
 
@@ -82,6 +82,15 @@ async def test_sign_in_ends_after_8_hours_however_busy(ana: Browser, time: Time)
     time.now = NOON + 480 * MINUTE
 
     assert (await ana.get("/")).status_code == 401
+
+
+async def test_a_clock_set_back_locks_nobody_out(stranger: Browser, house: House, time: Time) -> None:
+    await house.gate.db.write(state.see, now=NOON + 60 * MINUTE)
+    time.now = NOON
+
+    answer = await stranger.sign_in()
+
+    assert answer.status_code == 200
 
 
 async def test_signing_out_forgets_the_key(ana: Browser) -> None:

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from opspilot_mcp.console import beside, inbox, marks
 from opspilot_mcp.console.door import Turn
@@ -14,6 +14,18 @@ from opspilot_mcp.gate.signatures import Authority
 from opspilot_mcp.gate.snapshots import Message
 
 _HISTORY = 30
+# Header lines that make a mail work and say nothing to its reader: shown too, but small.
+TECHNICAL = frozenset(
+    (
+        "Message-ID",
+        "In-Reply-To",
+        "References",
+        "Auto-Submitted",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "MIME-Version",
+    )
+)
 
 
 async def show_inbox(turn: Turn) -> Response:
@@ -23,6 +35,12 @@ async def show_inbox(turn: Turn) -> Response:
         raise HTTPException(404, "There is no such page.")
     found = await turn.gate.db.read(inbox.inbox, after=int(after) if after else None)
     return await turn.draw("inbox.html", inbox=found, is_first=not after)
+
+
+async def pulse(turn: Turn) -> Response:
+    """GET /pulse: how many messages wait and which is the newest, for the inbox's script."""
+    waiting, newest = await turn.gate.db.read(inbox.pulse)
+    return JSONResponse({"waiting": waiting, "newest": newest})
 
 
 async def look_again(turn: Turn) -> Response:
@@ -55,7 +73,7 @@ def around(conn: Connection, authority: Authority, message: Message, me: str) ->
         item=inbox.items(conn, [message])[0],
         versions=inbox.versions(conn, message.proposal),
         history=audit.newest(conn, limit=_HISTORY, subject=message.id),
-        next=inbox.next_to_sign(conn, but=message.number),
+        next=inbox.next_to_sign(conn, message.number),
         is_mine=has_two and approvers.is_same_person(me, message.principal),
         people=len(names),
     )
@@ -94,6 +112,7 @@ def _drawn(view: View) -> dict[str, object]:
         "title": marks.segments(view.title),
         "text": marks.segments(view.text),
         "links": _links(view),
+        "technical": TECHNICAL,
         "difference": marks.lines(view.difference),
         "look_for": dispatch.what_to_look_for(view.message),
     }

@@ -44,7 +44,11 @@ async def show_dashboard(turn: Turn) -> Response:
     found = await turn.door.desk(board, now=turn.door.now(), days=days)
     tags = {one.name: one.count for one in found.trends.tags}
     before = {one.name: one.previous for one in found.trends.tags}
-    drawn = {name: charts.bars(getattr(found.volume, f"by_{name}")) for name in ("category", "priority", "status")}
+    drawn = {
+        "category": charts.bars(found.volume.by_category),
+        "priority": charts.bars(dict(sorted(found.volume.by_priority.items()))),
+        "status": charts.bars(found.volume.by_status),
+    }
     return await turn.draw(
         "dashboard.html", board=found, drawn=drawn, tags=charts.bars(tags, before), days=days, choices=_DAYS
     )

@@ -15,6 +15,20 @@
   });
   if (clocks.length) setInterval(tick, 1000);
 
+  // Says that something new waits. The server does not count this as a person's doing: the sign-in still runs out.
+  const news = document.getElementById("news");
+  const look = async () => {
+    if (document.hidden) return;
+    try {
+      const answer = await fetch("/pulse", { credentials: "same-origin" });
+      if (!answer.ok) return;
+      const { waiting, newest } = await answer.json();
+      document.title = `${waiting ? `(${waiting}) ` : ""}Approvals · OpsPilot`;
+      news.hidden = newest <= Number(news.dataset.newest);
+    } catch { /* the console stopped; the next click says so */ }
+  };
+  if (news) setInterval(look, 10000);
+
   const rows = [...document.querySelectorAll("[data-row]")];
   const move = (step) => {
     if (!rows.length) return;
