@@ -82,8 +82,8 @@ class Db:
     def __init__(self, path: Path, lineage: Lineage) -> None:
         self.path, self.lineage = path, lineage
         self._writer = _Seat(path, readonly=False)
-        self._idle: asyncio.Queue[_Seat] = asyncio.Queue()
-        self._readers: list[_Seat] = []
+        self._readers: dict[int, asyncio.Task[_Seat]] = {}
+        self._callers = [0] * _READERS
 
     async def open(self) -> "Db":
         """Connect and bring the schema to this program's. Raises StoreUnusable with the next step."""
@@ -107,27 +107,27 @@ class Db:
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(conn, ...)` on one consistent snapshot, at most 5 s. Writing in it fails."""
-        seat = await self._reader()
-        # The seat's thread queues work, so it can be handed on at once, even when this caller is cancelled.
-        self._idle.put_nowait(seat)
-        return await seat.run(lambda conn: fn(conn, *args, **kwargs))
+        at = self._callers.index(min(self._callers))
+        self._callers[at] += 1
+        try:
+            seat = await self._reader(at)
+            return await seat.run(lambda conn: fn(conn, *args, **kwargs))
+        finally:
+            self._callers[at] -= 1
 
-    async def _reader(self) -> _Seat:
-        if self._idle.empty() and len(self._readers) < _READERS:
-            seat = _Seat(self.path, readonly=True)
-            self._readers.append(seat)
-            try:
-                await seat.open()
-            except BaseException:
-                self._readers.remove(seat)
-                raise
-            return seat
-        return await self._idle.get()
+    async def _reader(self, at: int) -> _Seat:
+        opening = self._readers.get(at)
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+            opening = self._readers[at] = asyncio.create_task(_Seat(self.path, readonly=True).open())
+        # Shielded: whoever comes next waits for the same seat, also when its first caller gives up.
+        return await asyncio.shield(opening)
 
     async def close(self) -> None:
         """Finish queued work and close every connection."""
-        for seat in [*self._readers, self._writer]:
-            await seat.close()
+        opened = await asyncio.gather(*self._readers.values(), return_exceptions=True)
+        for seat in [*opened, self._writer]:
+            if isinstance(seat, _Seat):
+                await seat.close()
         self._readers.clear()
 
 
