@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from types import ModuleType
+from typing import Any
 
 from opspilot_mcp.desk import evaluate, learner
 from opspilot_mcp.desk.certificate import Terms
@@ -114,7 +115,7 @@ def stream() -> None:
             figures = _halves(rows, evaluate.stream(rows, terms=Terms(), seed=1))[1]
             found.append(figures)
             print(_row(f"order {seed}" if seed else "file order", figures), flush=True)
-        means = {key: statistics.fmean(getattr(f, key) or 0.0 for f in found[1:]) for key in Figures._fields[1:]}
+        means: dict[str, Any] = {key: statistics.fmean(getattr(f, key) or 0.0 for f in found[1:]) for key in Figures._fields[1:]}
         print(_row(f"mean of {ORDERS} orders", found[0]._replace(**means)))
 
 

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from opspilot_mcp.desk.rules import category_by_rules, sentiment, tags
-from opspilot_mcp.desk.scanning import Scan, scan
+from opspilot_mcp.desk.rules import category_by_rules, mixes_issues, sentiment, tags
+from opspilot_mcp.desk.scanning import CRITICAL, Scan, scan
 from opspilot_mcp.desk.wording import Hit, word_set, words_of
 from opspilot_mcp.desk.words.stop import STOP_WORDS
 
@@ -21,6 +21,7 @@ Kind = Literal[
     "security",
     "data_loss",
     "broken",
+    "component_down",
     "cosmetic",
     "affected",
     "revenue_loss",
@@ -45,7 +46,6 @@ Priority = Literal["P1", "P2", "P3", "P4"]
 Impact = Literal["many", "one", "none"]
 Urgency = Literal["critical", "high", "normal", "low"]
 
-CRITICAL: tuple[Kind, ...] = ("security", "outage", "data_loss")
 # What a person should see whatever the category's certificate says.
 FOR_A_PERSON: tuple[Kind, ...] = (
     "instructions_to_ai",
@@ -56,13 +56,10 @@ FOR_A_PERSON: tuple[Kind, ...] = (
     "off_topic",
 )
 
+_FAULTS: tuple[Kind, ...] = ("broken", "component_down", "revenue_loss")
 _KINDS: frozenset[str] = frozenset(Kind.__args__)  # type: ignore[attr-defined]
 _MOST_PER_KIND = 4
 _HIDDEN_NOTE = "hidden comment"
-_MODAL_OPENERS = word_set(
-    "will would could can should may how what if werden wird kann konnen konnte wie was falls sera seront pourrait "
-    "comment que podria podrian puede pueden como seria"
-)
 _WE = word_set(
     "we our us wir unser unsere unserem unseren unserer uns nous notre nos nosotros nuestro nuestra nuestros"
 )
@@ -125,31 +122,9 @@ class Rating(NamedTuple):
     why: tuple[str, ...]
 
 
-def _is_asked_only(seen: Scan, hit: Hit) -> bool:
-    """Tell whether the hit stands in a question about what may be ("will our data be lost?")."""
-    words = seen.wording.words
-    clause, part = words[hit.first].clause, words[hit.first].part
-    if clause not in seen.wording.questions:
-        return False
-    first = next(i for i in range(hit.first, -1, -1) if i == 0 or words[i - 1].part != part)
-    return any(words[i].text in _MODAL_OPENERS for i in range(first, min(first + 2, hit.first + 1)))
-
-
-def _is_stated(seen: Scan, hit: Hit) -> bool:
-    """Tell whether a critical hit is stated as present fact: not denied, asked, supposed or over."""
-    clause = seen.clause(hit)
-    if hit.negated or _is_asked_only(seen, hit):
-        return False
-    if any(h.kind == "hypothetical" and seen.clause(h) == clause and h.first <= hit.first for h in seen.hits):
-        return False
-    if hit.kind != "outage":
-        return True
-    return not any(h.kind == "recovered" and not h.negated and seen.clause(h) >= clause for h in seen.hits)
-
-
 def _counts(seen: Scan, hit: Hit) -> bool:
     if hit.kind in CRITICAL:
-        return _is_stated(seen, hit)
+        return seen.states(hit)
     return hit.kind in _KINDS and hit.kind not in ("vague", "several_issues") and not hit.negated
 
 
@@ -187,30 +162,6 @@ def _says_little(seen: Scan) -> bool:
     return len(content) <= 2 or (speaks_vaguely and len(content) <= _FEW_WORDS and not critical)
 
 
-def _items(seen: Scan) -> set[int]:
-    """Return the clauses that open with a list number such as 1) or 2."""
-    words = seen.wording.words
-    return {
-        word.clause
-        for before, word in zip((None, *words), words, strict=False)
-        if word.text in "123456789" and (before is None or before.clause != word.clause)
-    }
-
-
-def _mixes_issues(seen: Scan) -> Hit | None:
-    """Return the words that announce several matters, where the text then names at least two categories."""
-    by_category = {hit.kind: seen.clause(hit) for hit in seen.named("cat:")}
-    if len(set(by_category.values())) < 2 or len(by_category) < 2:
-        return None
-    announced = next((h for h in seen.plain() if h.kind == "several_issues" and not h.negated), None)
-    listed = len(_items(seen)) >= 2 and not any(
-        w.text in ("steps", "schritte", "etapes", "pasos") for w in seen.wording.words
-    )
-    if announced is None and listed:
-        return seen.named("cat:")[0]
-    return announced
-
-
 def _derived(seen: Scan) -> list[Fact]:
     """Return the facts that no single phrase states."""
     facts = []
@@ -219,7 +170,7 @@ def _derived(seen: Scan) -> list[Fact]:
         facts.append(Fact(kind="instructions_to_ai", words=_HIDDEN_NOTE, start=0))
     if _says_little(seen):
         facts.append(Fact(kind="vague", words=text[:80], start=0))
-    if (mixed := _mixes_issues(seen)) is not None:
+    if (mixed := mixes_issues(seen)) is not None:
         start = seen.wording.words[mixed.first].start
         facts.append(Fact(kind="several_issues", words=words_of(seen.wording, mixed)[:160], start=start))
     return facts
@@ -246,7 +197,7 @@ def _quote(facts: Facts, *kinds: Kind) -> str:
 
 def _fault(facts: Facts, impact: Impact) -> Rating:
     """Rate a text in which something does not work."""
-    said = _quote(facts, "broken", "revenue_loss")
+    said = _quote(facts, *_FAULTS)
     if facts.has("revenue_loss"):
         return Rating("P2", impact, "high", (f"a fault that costs business: {_quote(facts, 'revenue_loss')}",))
     if facts.has("cosmetic") and not facts.has("deadline"):
@@ -257,13 +208,20 @@ def _fault(facts: Facts, impact: Impact) -> Rating:
     return Rating("P3", impact, "normal", (f"a fault, {said}, for one person or a minor function",))
 
 
+def _stops_our_work(facts: Facts) -> bool:
+    """Tell whether a function that a whole customer lives on fails, with no way around it."""
+    if facts.has("workaround", "several_issues"):
+        return False
+    return facts.speaks_for_many and (facts.names_main_function or facts.has("component_down"))
+
+
 def priority(facts: Facts) -> Rating:
     """Rate by impact x urgency: P1 security, outage, data loss; P2 major fault; P3 minor; P4 question or feedback."""
-    many: Impact = "many" if facts.reaches_many or (facts.speaks_for_many and facts.names_main_function) else "one"
-    if facts.has(*CRITICAL):
-        kind = next(kind for kind in CRITICAL if facts.has(kind))
+    many: Impact = "many" if facts.reaches_many or _stops_our_work(facts) else "one"
+    if any(fact.kind in CRITICAL for fact in facts.facts):
+        kind = next(fact.kind for name in CRITICAL for fact in facts.facts if fact.kind == name)
         return Rating("P1", many, "critical", (f"{kind.replace('_', ' ')}: {_quote(facts, kind)}",))
-    if facts.has("broken", "revenue_loss"):
+    if facts.has(*_FAULTS):
         if facts.has("thanks", "no_trouble") and facts.has("recovered"):
             return Rating("P4", "none", "low", (f"the fault is over: {_quote(facts, 'recovered')}",))
         return _fault(facts, many)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from opspilot_mcp.desk.scanning import Scan, scan
-from opspilot_mcp.desk.wording import read_words
+from opspilot_mcp.desk.wording import Hit, read_words
 
 if TYPE_CHECKING:
     from opspilot_mcp.desk.facts import Facts
@@ -35,20 +35,24 @@ _STANDARD = {alias: name for name, aliases in _ALIASES.items() for alias in alia
 _SUBJECT_WEIGHT = 1.5
 _MOST_PER_CATEGORY = 5.0
 # How much evidence a lone hit must be weighed against, set so that one word never passes the starting gate of 0.7.
-_DOUBT = 1.0
+_DOUBT = 0.7
 
 
 def _shape(seen: Scan) -> dict[str, float]:
     """Return what the stated kinds, as opposed to the words for a subject, say about the category."""
-    kinds = {hit.kind for hit in seen.plain() if not hit.negated}
+    kinds = seen.kinds()
     weights = {"technical": 0.0, "feature_request": 0.0, "other": 0.0, "billing": 0.0, "account": 0.0}
-    weights["technical"] += 2.0 * bool(kinds & {"outage", "data_loss"}) + 1.0 * ("broken" in kinds)
-    weights["technical"] += 1.0 * ("security" in kinds) + 0.5 * ("revenue_loss" in kinds and "broken" in kinds)
+    is_over = "recovered" in kinds and bool(kinds & {"thanks", "no_trouble"})
+    is_fault = bool(kinds & {"broken", "component_down"}) and not is_over
+    weights["technical"] += 2.0 * bool(kinds & {"outage", "data_loss", "component_down"}) + 1.0 * is_fault
+    weights["technical"] += 1.0 * ("security" in kinds) + 2.0 * ("revenue_loss" in kinds and is_fault)
     weights["account"] += 1.5 * ("authority_change" in kinds)
     weights["billing"] += 1.5 * ("money" in kinds and "revenue_loss" not in kinds)
-    weights["feature_request"] += 2.0 * ("feature_wish" in kinds and "broken" not in kinds)
-    weights["other"] += 2.0 * ("off_topic" in kinds) + 2.0 * ("thanks" in kinds and not kinds & {"broken", "question"})
-    weights["other"] += 1.5 * ("recovered" in kinds and "broken" not in kinds)
+    weights["feature_request"] += 2.0 * ("feature_wish" in kinds and not is_fault)
+    weights["other"] += 2.0 * ("off_topic" in kinds) + 2.0 * (
+        "thanks" in kinds and not is_fault and "question" not in kinds
+    )
+    weights["other"] += 1.5 * ("recovered" in kinds and not is_fault) + 1.5 * is_over
     return weights
 
 
@@ -65,6 +69,37 @@ def _weigh(seen: Scan) -> dict[str, float]:
             words[name].add(first.text)
             weights[name] += _SUBJECT_WEIGHT if first.clause == 0 else 1.0
     return {name: min(weight, _MOST_PER_CATEGORY) for name, weight in weights.items()}
+
+
+def _items(seen: Scan) -> set[int]:
+    """Return the clauses that open with a list number such as 1) or 2."""
+    words = seen.wording.words
+    return {
+        word.clause
+        for before, word in zip((None, *words), words, strict=False)
+        if word.text in "123456789" and (before is None or before.clause != word.clause)
+    }
+
+
+def mixes_issues(seen: Scan) -> Hit | None:
+    """Return the words that announce several matters, where the text then names at least two categories."""
+    by_category = {hit.kind: seen.clause(hit) for hit in seen.named("cat:")}
+    if len(set(by_category.values())) < 2 or len(by_category) < 2:
+        return None
+    announced = next((h for h in seen.plain() if h.kind == "several_issues" and not h.negated), None)
+    listed = len(_items(seen)) >= 2 and not any(
+        w.text in ("steps", "schritte", "etapes", "pasos") for w in seen.wording.words
+    )
+    if announced is None and listed:
+        return seen.named("cat:")[0]
+    return announced
+
+
+def _first_named(seen: Scan, fallback: str) -> str:
+    """Return the category whose words come first after the subject: in a list of issues the first one leads."""
+    later = [hit for hit in seen.named("cat:") if seen.clause(hit) > 0]
+    first = [hit.kind for hit in later if seen.clause(hit) == seen.clause(later[0])]
+    return max(first, key=first.count).removeprefix("cat:") if first else fallback
 
 
 def _named_in_text(seen: Scan, category: str) -> float:
@@ -84,6 +119,9 @@ def category_by_rules(subject: str, body: str, categories: Sequence[str]) -> tup
         raise ValueError("a desk needs at least one category")
     seen = scan(subject, body)
     known = _weigh(seen)
+    if mixes_issues(seen) is not None:
+        leads = _first_named(seen, max(known, key=lambda name: known[name]))
+        known[leads] = max(known.values()) + 0.5
     weights = {}
     for category in categories:
         standard = _STANDARD.get(category.strip().lower().replace(" ", "_"))
@@ -106,20 +144,20 @@ def _shouts(subject: str, body: str) -> bool:
 def sentiment(subject: str, body: str) -> Sentiment:
     """Return the writer's mood; `urgent` means pressing, which is not the same as important."""
     seen = scan(subject, body)
-    kinds = [hit.kind for hit in seen.plain() if not hit.negated]
-    has = set(kinds)
+    kinds, has = [hit.kind for hit in seen.plain() if seen.states(hit)], seen.kinds()
     critical = bool(has & {"outage", "security", "data_loss"})
-    pressing = "shouting" in has or ("deadline" in has and critical)
-    if pressing or "outage" in has or ("revenue_loss" in has and "broken" in has) or _shouts(subject, body):
+    is_fault = bool(has & {"broken", "component_down"})
+    pressing = "shouting" in has or ("deadline" in has and bool(has & {"outage", "data_loss"}))
+    if pressing or "outage" in has or (kinds.count("revenue_loss") > 1 and is_fault) or _shouts(subject, body):
         return "urgent"
     good, bad = kinds.count("mood:positive"), kinds.count("mood:negative")
-    if "mood:irony" in has and "broken" in has:
+    if "mood:irony" in has and is_fault:
         return "negative"
     if bad and bad >= good:
         return "negative"
     if good:
         return "positive"
-    return "negative" if critical or {"broken", "affected"} <= has else "neutral"
+    return "negative" if critical or (is_fault and has & {"affected", "workaround"}) else "neutral"
 
 
 def tags(subject: str, body: str, facts: Facts) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def _folding_table() -> dict[int, str]:
     for point in points:
         plain = unicodedata.normalize("NFKD", chr(point))[0].lower()
         table[point] = plain if len(plain) == 1 else chr(point)
-    table |= {0x2019: "'", 0x2018: "'", 0x02BC: "'", 0x60: "'", 0xB4: "'", 0xDF: "s", 0xE6: "a", 0xF8: "o", 0xA0: " "}
+    table |= {0x2019: "'", 0x2018: "'", 0x02BC: "'", 0x60: "'", 0xB4: "'", 0xDF: "s", 0xE6: "a", 0xF8: "o", 0x142: "l", 0x131: "i", 0xA0: " "}
     return table
 
 

@@ -88,7 +88,9 @@ FACTS: dict[str, str] = {
         gesperrt, ausgesperrt, storung*, gestort, hangt, hangen, (sehr|zu|extrem|so) langsam, (sturzt|sturzen) ~4 ab,
         eingefroren, bricht ~4 ab, blockiert, bleibt ~4 (leer|hangen|stehen|weiss|schwarz), geht nicht, problem
         (mit|beim|seit), probleme (mit|beim|seit), (falsche|doppelte|fehlende) ~1
-        (werte|zahlen|daten|ergebnisse|summen)
+        (werte|zahlen|daten|ergebnisse|summen), (funktioniert|funktionieren|geht|gehen|lauft|laufen|klappt) ~9 nicht
+        ~1 mehr, (funktioniert|funktionieren|geht|lauft) ~7 nicht, (ist|sind|bleibt|bleiben) ~3 leer, (kann|konnen) ~8
+        nicht ~2 (einlesen|offnen|lesen|weiterarbeiten|benutzen), landet ~3 wieder, (fehlt|fehlen)
     """,
     "cosmetic": """
         tippfehler*, rechtschreibfehler*, schreibfehler*, unscharf*, verschwommen*, verschoben, schonheitsfehler*,
@@ -98,7 +100,7 @@ FACTS: dict[str, str] = {
     "affected": """
         # ~2 {leute}, (alle|samtliche|ganze|gesamte|ganzen) ~2 {leute}, (alle|ganze|gesamte|ganzen|gesamten|ganzes) ~1
         {einheit}, niemand, keiner, jeder, alle, allen, bei uns allen, (mehrere|viele|einige|dutzende|hunderte) ~1
-        {leute}, (unsere|unseren|unserer) {leute}, unser ~1 {einheit}, firmenweit
+        {leute}, (unsere|unseren|unserer) {leute}, unser ~1 {einheit}, firmenweit, betroffen*, (alle|samtliche) #
     """,
     "revenue_loss": """
         (verlieren|verliere|verloren|entgeht|entgehen) ~5 (umsatz|geld|kunden|bestellungen|auftrage|euro|umsatze),

@@ -171,12 +171,22 @@ FACTS: dict[str, str] = {
         (results|values|totals|total|numbers|data|output|characters|entries|amounts|dates|date|figures|rows|time|
         times|order|count), (keeps|kept|keep) ~1
         (asking|failing|crashing|loading|spinning|disconnecting|dropping|logging|freezing|restarting|saying|
-        rejecting), keeps ~3 out, locked out, (is|are|was|been|got|gets) ~1 (locked|blocked), {site} ~1
-        (page|pages|module|screen|button|function|feature) ~2 down,
+        rejecting), keeps ~3 out, locked out, (is|are|was|been|got|gets) ~1 (locked|blocked),
+        (adds|prints|shows|sends|counts|displays|creates|arrives|arrive) ~3 (twice|blank|double|extra|duplicate*),
+        (unusable|inoperable|degraded|unstable|laggy|outdated), does nothing, went (wrong|dead), act* up,
+        (is|are|was|comes|come|stays|has an|has) ~1 (empty|blank), empty ~3
+        (column|field|file|list|page|slips|passes|report), refuses, rejects, (is|are) missing,
+        (shows|see|shown|displays) ~2 wrong, land on, (wrong|other)
+        (day|page|place|order|language|currency), only on the second try, back on the login, back to the login,
+        (not|never) (reachable|delivered|received), ends with
+    """,
+    "component_down": """
+        {site} ~1 (page|pages|module|screen|button|function|feature) ~2 down,
         (page|module|checkout|payments|search|sync|export|import|integration|connector|report|reports|calendar|login|
-        chat) ~3 (down|dead|offline|unavailable), (adds|prints|shows|sends|counts|displays|creates|arrives|arrive) ~3
-        (twice|blank|double|extra|duplicate*), (unusable|inoperable|degraded|unstable|laggy|outdated), does nothing,
-        went (wrong|dead), act* up
+        chat) ~3 (down|dead|offline|unavailable),
+        (page|module|checkout|payment|payments|search|sync|export|import|integration|connector|report|reports|
+        calendar|login|chat|printer|printers|scanner|kiosk|feature|function|button|screen|tool|widget|form|editor|
+        plugin|endpoint|webhook|terminal) ~3 (down|dead|offline|unavailable|unreachable) ~1 (for|since|at|again)?
     """,
     "cosmetic": """
         cosmetic, blurry, blurred, typo*, misspell*, misalign*, spelling, pixelated, font, fonts,
@@ -192,7 +202,8 @@ FACTS: dict[str, str] = {
         (none|all|some|most|many|half|several|both) of (us|our|them|my),
         (several|multiple|many|various|most|numerous|dozens|hundreds|thousands) ~2 {people}, our {people}, across ~2
         {unit}, for anyone, companywide, company wide, (organisation|organization) wide, our ~1 {unit} ~1
-        (cannot|is|are|unable|have|has|lost), (colleagues|others|coworkers) ~1 (too|same|also|have)
+        (cannot|is|are|unable|have|has|lost), (colleagues|others|coworkers) ~1 (too|same|also|have),
+        (affected|affects|affecting) ~3 #, # ~2 (affected|impacted), (about|around|roughly|over|all) #
     """,
     "revenue_loss": """
         (losing|lose|loses) ~4
@@ -202,7 +213,8 @@ FACTS: dict[str, str] = {
         (pay|checkout|buy|order|purchase|book), no one ~2 (pay|checkout|buy|order|purchase|book),
         (customers|clients|shoppers|guests|visitors|buyers|people) ~2 cannot ~2
         (pay|checkout|check|buy|order|purchase|book), lost ~2 (sales|revenue|orders|deals|business|customers),
-        (checkout|payments) ~3 (down|fails|failing|broken|failed|declined|stopped)
+        (checkout|payments) ~3 (down|fails|failing|broken|failed|declined|stopped),
+        (drivers|users|members|tenants|patients|students|guests|visitors|people) ~1 cannot ~2 (pay|buy|order|book)
     """,
     "money": """
         (charged|billed|invoiced|debited|deducted|paid) ~3 (twice|double|again|wrong*|incorrect*|too|extra), double
@@ -214,13 +226,15 @@ FACTS: dict[str, str] = {
     """,
     "deadline": """
         (by|before|until|till) ~2 {day}, by ~2 (eod|cob|end|month|week), (within|in) ~2 (hour|hours|minutes),
-        (due|deadline*) ~2 {day}, (due|deadline) ~2 (is|#|this|next), tonight, deadline*, (this|by)
-        (afternoon|evening|morning), end of ~1 (day|month|quarter|year), (go|goes|going) live,
+        (due|deadline*) ~2 {day}, (due|deadline) ~2 (is|#|this|next), tonight, deadline*, end of ~1
+        (day|month|quarter|year), (go|goes|going) live,
         (presentation|audit|launch|exam|exams|closing|payroll|demo|meeting|election|event) ~4
         (tonight|today|tomorrow|hours|hour|minutes|soon), (starts|start|begins|expires|expire|opens) ~2
-        (in|at|today|tomorrow|tonight) ~2 (hours|hour|minutes|#), (starts|start|begins|expires|expire|opens) ~2 {day}
+        (in|at|today|tomorrow|tonight) ~2 (hours|hour|minutes|#), (starts|start|begins|expires|expire|opens) ~2 {day},
+        this (afternoon|evening), by ~1 (afternoon|evening|morning), next ~1 (shift|round|run) starts
     """,
     "workaround": """
+        other ~4 (usual|normally), (other|others) ~1 (prints|print|works|work|fine|ok),
         workaround*, by hand, manually, in the meantime, (other|another|different)
         (browser|computer|device|machine|direction) ~3 (works|ok|fine|possible), (works|work|fine|ok) ~2
         (in|on|with|from|via) ~2 (browser|chrome|firefox|safari|edge|phone|mobile|computer|web|incognito|desktop),
@@ -255,14 +269,16 @@ FACTS: dict[str, str] = {
         (support|integration) (for|with) ~4 please, dark (mode|theme), (idea|proposal) (for|to), i wish, if only,
         feature would, (mode|theme|option|filter|integration|export|shortcut) please, (we|i) would like ~2
         (see|have|able) ~4 (option|feature|ability|integration|field|filter|button|column), would it be possible to
-        (add|have|get|include|support)
+        (add|have|get|include|support), could there be, it would (spare|save|help|make), would (spare|save) (us|me),
+        could (you|it|we) ~1 (offer|show|have) ~2 (option|button|way|list|filter), is there any chance, it would help
     """,
     "thanks": """
         thank you ~1 (so|very|to|all), thanks (to|so|a|everyone|all),
         (great|excellent|amazing|fantastic|wonderful|perfect|awesome|superb|brilliant) ~1
         (work|job|support|service|team|help|product|tool|app|experience), (love|loving) (the|your|this|it|how), well
         done, kudos, compliment*, (big|huge|many|special) (thanks|thank), keep up, keep it up, (so|very|really)
-        (happy|pleased|impressed|satisfied|grateful), shout out, just wanted to (say|thank)
+        (happy|pleased|impressed|satisfied|grateful), shout out, just wanted to (say|thank), just a note to say, spot
+        on, please pass ~3 on, made my day, saved (my|our) day, tell (him|her|them) ~2 (thanks|thank)
     """,
     "no_trouble": """
         no (rush|hurry|urgency), nothing urgent, not urgent, all (is|works) ~1 (fine|good|well|ok), everything
@@ -338,7 +354,8 @@ FACTS: dict[str, str] = {
         (broke|broken|fails|failed|crashed|stopped), same (as|problem|issue|thing) ~1 (last|before|again|time),
         (please|pls|plz) (help|fix|check|call), help, (problem|issue|error|trouble) (again|still|here), something ~2
         (wrong|broken|off), nothing works, not working, call me, any (update|updates|news), (have|got|having) ~1
-        (problem|problems|issue|issues|trouble), look into, as discussed, see (above|below|attached)
+        (problem|problems|issue|issues|trouble), look into, as discussed, see (above|below|attached), the thing, you
+        know (which|what|it), doing it again, same again, look pls, look please
     """,
     "hypothetical": """
         what (happens|if), (in case|event) of, (prevent|avoid|protect|protects|guard), (worried|afraid|fear)
@@ -349,8 +366,9 @@ FACTS: dict[str, str] = {
     """,
     "shouting": """
         urgent, urgently, asap, (block|stop|lock) (it|them|this|access|the), phone me, call me, immediately,
-        emergency, instantly, critical, right now, straight away, as soon as possible, at once, hurry, now please,
-        every minute, stat, sos, mayday
+        instantly, right now, straight away, as soon as possible, at once, hurry, now please, every minute, stat, sos,
+        mayday, (this|it) is ~1 emergency, (is|very|business|extremely|absolutely|mission|so) critical, call me ~3
+        (once|immediately|now)
     """,
 }
 
@@ -433,10 +451,10 @@ CATEGORIES: dict[str, str] = {
         feature, support for, please support, please consider, i wish, feature
     """,
     "other": """
-        thank you, thanks to, job, jobs, career*, internship, vacancy, office, visit, tour, tours, press, journalist,
-        interview, partnership, partner, sponsor*, conference, newsletter, survey, marketing, school project, student,
-        feedback, compliment*, kudos, well done, status page, write up, unsubscribe, seo, gift, birthday, holiday,
-        christmas, cooperation
+        thanks to, just wanted to say thank, just a note to say, spot on, job, jobs, career*, internship, vacancy,
+        office, visit, tour, tours, press, journalist, interview, partnership, partner, sponsor*, conference,
+        newsletter, survey, marketing, school project, student, feedback, compliment*, kudos, well done, status page,
+        write up, unsubscribe, seo, gift, birthday, holiday, christmas, cooperation
     """,
 }
 

@@ -78,7 +78,8 @@ FACTS: dict[str, str] = {
         averiad*, estropead*, (muy|demasiado) (lento|lenta|lentos), defectuos*, se
         (cuelga|bloquea|cierra|queda|congela), (pantalla|pagina) (en)? ~1 blanco, (dejo|deja|dejado|dejaron) de ~1
         funcionar, (problema|problemas) (con|al|desde|para), (datos|valores|totales|cifras)
-        (incorrectos|erroneos|erroneas|incorrectas|duplicados)
+        (incorrectos|erroneos|erroneas|incorrectas|duplicados), (esta|estan|sale|salen|aparece) ~1
+        (vacio|vacia|vacios|vacias), (falta|faltan)
     """,
     "cosmetic": """
         errata*, borros*, desalinead*, cosmetic*, cortad*, pequeno (error|fallo|detalle|problema), no es ~1
@@ -87,7 +88,7 @@ FACTS: dict[str, str] = {
     "affected": """
         # ~2 {gente}, (todos|todas|toda|todo) ~2 {gente}, (toda|todo) ~1 {unidad}, nadie, ninguno, todo el mundo,
         todos, (varios|muchos|algunos|numerosos|cientos|decenas) ~2 {gente}, (nuestros|nuestras) {gente}, nuestro ~1
-        {unidad}, (todas|todos) ~1 (nuestras|nuestros|las|los)
+        {unidad}, (todas|todos) ~1 (nuestras|nuestros|las|los), (afecta|afectados|afectadas) ~3 #
     """,
     "revenue_loss": """
         (perdemos|perdiendo|perder|perdido) ~4 (ventas|dinero|clientes|pedidos|euros|ingresos|dolares),
@@ -120,7 +121,8 @@ FACTS: dict[str, str] = {
     "feature_wish": """
         sugerencia*, propuesta*, mejora, (seria|estaria) ~3 (bueno|genial|util|bien|ideal|estupendo|fantastico),
         (podrian|podriais|podrias) ~1 (anadir|agregar|incluir|incorporar|implementar), modo oscuro, (nos|me) gustaria
-        (que|tener|poder|ver), echo de menos, planes de, nueva (funcion|funcionalidad), hoja de ruta
+        (que|tener|poder|ver), echo de menos, planes de, nueva (funcion|funcionalidad), hoja de ruta, seria posible
+        (anadir|agregar|tener|incluir)
     """,
     "thanks": """
         gracias ~1 (por|a|equipo|mil), muchas gracias a, agradec*, (excelente|gran|buen)

@@ -78,12 +78,13 @@ FACTS: dict[str, str] = {
     "broken": """
         (ne|n) ~2
         (marche|fonctionne|fonctionnent|charge|chargent|repond|demarre|ouvre|affiche|synchronise|s|se|envoie|imprime|
-        arrive|arrivons|peux|peut|peuvent|pouvons|parviens|parvenons|recevons|recois|est|arrivent|passe|apparait) ~1
+        arrive|arrivons|peux|peut|peuvent|pouvons|parviens|parvenons|recevons|recois|arrivent|passe|apparait) ~1
         (pas|plus|rien|jamais|aucun), (marche|fonctionne|repond|charge) (pas|plus), impossible (de|d), erreur*, bug,
         bugs, bogue*, panne, plantage*, dysfonctionnement*, plante, plantent, bloque, bloquee, bloques, fige, figee,
         casse, cassee, defaillant*, verrouille*, (tres|trop|extremement) (lent|lente|lents|lentes), ralenti*, page
         (blanche|vide), (souci|probleme|problemes) (avec|de|depuis|lors), en echec, echoue*,
-        (mauvais|mauvaises|fausses) (valeurs|chiffres|donnees|totaux)
+        (mauvais|mauvaises|fausses) (valeurs|chiffres|donnees|totaux), n est (pas|plus)
+        (possible|accessible|disponible|reconnu|visible|affiche), (est|sont|reste|restent) ~1 vide, (manque|manquent)
     """,
     "cosmetic": """
         coquille*, faute (de|d), flou, floue, decale*, cosmetique*, petit (bug|souci|probleme|detail|defaut), pas ~1
@@ -92,7 +93,7 @@ FACTS: dict[str, str] = {
     "affected": """
         # ~2 {gens}, (tous|toutes|toute|tout) ~2 {gens}, (toute|tout|ensemble) ~2 {unite}, personne ne, chacun, tous,
         tout le monde, (plusieurs|nombreux|certains|centaines|dizaines) ~2 {gens}, nos {gens}, (tous|toutes) ~2
-        {unite}, notre ~1 {unite}
+        {unite}, notre ~1 {unite}, (concerne|touche|touches) ~3 #
     """,
     "revenue_loss": """
         (perdons|perd|perdre|perdu) ~4 (ventes|argent|clients|commandes|euros|chiffre|revenus|#), perte (financiere|de
@@ -125,7 +126,8 @@ FACTS: dict[str, str] = {
         souhait*, suggestion*, proposition*, amelioration*, (serait|serais) ~4
         (bien|utile|genial|pratique|super|formidable|top|ideal), (prevu|prevue|prevoyez), (ajouter|integrer|proposer)
         ~4 (option|fonction*|possibilite|mode|export|prise|langue), mode sombre, (nous aimerions|j aimerais|on
-        aimerait), (nouvelle|nouvelles) fonctionnalite*, feuille de route
+        aimerait), (nouvelle|nouvelles) fonctionnalite*, feuille de route, serait il possible (d|de) ~1
+        (ajouter|avoir|prevoir|integrer|permettre|proposer)
     """,
     "thanks": """
         merci ~1 (a|infiniment|encore|mille), remerci*, bravo, felicitation*, (excellent|super|genial|beau)

@@ -13,7 +13,8 @@ FACTS: dict[str, str] = {
         (sistema|site|servico|servidor) ~2 nao ~1 (funciona|responde|abre), ninguem ~2 (consegue|pode) ~5
         (entrar|acessar|trabalhar|aceder), (site|systeem|server|alles|dienst|website|platform|netwerk) ~4
         (plat|onbereikbaar|down|offline), niemand ~2 kan ~5 (inloggen|werken|bij), niets werkt, storing bij
-        (iedereen|alle)
+        (iedereen|alle), (system|serwer|strona|serwis|platforma|wszystko) ~3
+        (lezy|padl|padla|padlo|niedostepny|niedostepna), nic nie dziala, nikt nie moze ~3 (pracowac|zalogowac|wejsc)
     """,
     "security": """
         (violazione|fuga|furto) ~1 (dati|dei|identita), (account|sito|server) ~4
@@ -22,30 +23,35 @@ FACTS: dict[str, str] = {
         ~4 (hackeada|invadida|invadido|hackeado|comprometida), acesso ~1 autorizado, (dados|faturas) ~3
         (outro|outra|outros) ~1 (cliente|clientes|empresa|usuario), alguem ~3 (entrou|acessou), datalek,
         (account|site|server) ~3 gehackt, (gegevens|facturen) ~3 (andere|ander) ~1 (klant|klanten|bedrijf), iemand ~4
-        ingelogd, ongeautoriseerde toegang
+        ingelogd, ongeautoriseerde toegang, wyciek danych, wlamanie, (konto|strona|serwer) ~3 (zhakowane|przejete),
+        ktos ~3 (zalogowal|wlamal)
     """,
     "data_loss": """
         perdita ~2 dati, (dati|file|documenti|progetti) ~4 (persi|spariti|cancellati|scomparsi|eliminati), perda de ~1
         dados, (dados|arquivos|ficheiros|documentos) ~4 (perdidos|sumiram|apagados|desapareceram|excluidos),
-        dataverlies, (gegevens|bestanden|data|documenten) ~4 (kwijt|verdwenen|verwijderd|weg)
+        dataverlies, (gegevens|bestanden|data|documenten) ~4 (kwijt|verdwenen|verwijderd|weg), utrata danych,
+        (dane|pliki|dokumenty) ~3 (zniknely|usuniete|utracone|przepadly)
     """,
     "broken": """
         non ~1 (funziona|riesco|carica|si), errore, errori, nao ~1 (funciona|consigo|abre|carrega), erro, erros,
         (werkt|laadt|start) ~2 niet, kan ~2 niet ~5 (inloggen|openen|opslaan), foutmelding, fout, bloccato, travad*,
-        vastgelopen
+        vastgelopen, nie
+        (dziala|dzialaja|dostaja|dostajemy|dostaje|moge|mozemy|mozna|przychodzi|przychodza|otwiera|laduje|drukuje),
+        blad, bledy, awaria
     """,
     "question": """
         (come|dove|quando|quale|quanto) ~1 (posso|si|faccio|e|costa), (como|onde|quando|qual) ~1 (posso|faco|fazer),
-        (hoe|waar|wanneer|welke) ~1 (kan|moet|is|werkt), e possibile, e possivel, pwede, paano, magkano, saan
+        (hoe|waar|wanneer|welke) ~1 (kan|moet|is|werkt), e possibile, e possivel, pwede, paano, magkano, saan,
+        (jak|gdzie|kiedy|ile) ~1 (moge|mozna|jest|sa|kosztuje)
     """,
     "thanks": "grazie ~1 (per|mille|a), obrigad*, dank ~1 (je|u|voor), bedankt, salamat sa",
     "affected": """
         # ~2 (utenti|clienti|usuarios|gebruikers|medewerkers|klanten|dipendenti), tutti, nessuno, todos, ninguem,
-        iedereen, niemand
+        iedereen, niemand, (wszyscy|wszystkich|wszystkie), (dotyczy|dotyka) ~2 wszystkich
     """,
     "legal": "avvocato, advogado, advocaat, rechtbank, tribunale, processo",
     "instructions_to_ai": "(ignora|ignorare) ~3 istruzioni, (ignore|ignorar) ~3 instrucoes, negeer ~4 instructies",
-    "shouting": "urgente, dringend, spoed, subito, imediatamente",
+    "shouting": "urgente, dringend, spoed, subito, imediatamente, pilne, pilnie, natychmiast",
     "feature_wish": """
         (sarebbe|seria) ~2 (bello|utile|otimo|bom|util), (zou|graag) ~4 (fijn|willen|handig), suggerimento, sugestao,
         verzoek
@@ -61,14 +67,15 @@ TAGS: dict[str, str] = {
 CATEGORIES: dict[str, str] = {
     "billing": """
         fattura*, pagamento*, rimborso, prezzo, fatura*, pagar, reembolso, preco, factuur*, betaling*, betalen,
-        terugbetaling, prijs, magbayad, bayad, gcash, credit card
+        terugbetaling, prijs, magbayad, bayad, gcash, credit card, faktura, faktury, platnosc, zwrot
     """,
     "technical": """
         errore, non funziona, bloccato, erro, nao funciona, werkt niet, foutmelding, storing, schermo, tela, scherm,
-        hindi gumagana
+        hindi gumagana, nie dziala, blad, awaria, system, powiadomienie, powiadomienia, serwer
     """,
     "account": """
-        password, accesso, utente, senha, conta, usuario, wachtwoord, inloggen, account, gebruiker, toegang
+        password, accesso, utente, senha, conta, usuario, wachtwoord, inloggen, account, gebruiker, toegang, haslo,
+        konto, logowanie, zalogowac
     """,
     "feature_request": "suggerimento, sarebbe bello, sugestao, seria otimo, suggestie, zou fijn, functie",
     "other": "grazie per, grazie mille, obrigado pela, obrigada pela, bedankt voor",
