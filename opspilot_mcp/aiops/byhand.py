@@ -130,7 +130,8 @@ def _settle(
 ) -> None:
     """Write what the engine knows of the regrouped incidents, and count those it has forgotten."""
     views = held.views()
-    folding.write(conn, views, set(numbers), woken, books)
+    told = folding.Told(fired=woken, ended={}, touched=(), regrouped=frozenset(numbers))
+    folding.write(conn, views, told, books)
     for number in numbers:
         if number not in views:
             _recount(conn, number)

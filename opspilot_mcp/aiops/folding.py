@@ -48,6 +48,7 @@ _BEFORE = select(
     tables.incidents.c.severity,
     tables.incidents.c.resolved_ms,
     tables.incidents.c.recovered_ms,
+    tables.incidents.c.last_event_ms,
     tables.incidents.c.runbook,
 ).where(tables.incidents.c.id.in_(bindparam("numbers", expanding=True)))
 _UPDATE = (
@@ -107,10 +108,10 @@ def _fold(
     _place(conn, held, placements, fresh, actor=actor, now=now)
     woken = join(conn, merged)
     views = held.views()
-    recheck, fired, touched = _events(held, batch, placements, merged)
-    reopened = write(conn, views, recheck, {**fired, **woken}, books)
+    told = _told(held, batch, placements, merged)
+    reopened = write(conn, views, told._replace(fired={**told.fired, **woken}), books)
     correlator.save(conn, held, now=now)
-    done = Folded(len(batch), _suppressed(placements), opened, touched, merged, reopened)
+    done = Folded(len(batch), _suppressed(placements), opened, told.touched, merged, reopened)
     _record(conn, done, [alert.id for alert in batch], actor=actor, now=now)
     return done
 
@@ -240,14 +241,25 @@ def _take_over_acknowledgement(conn: Connection, loser: int, survivor: int) -> N
     conn.execute(update(table).where(table.c.id == survivor).values(state="acknowledged", acknowledged_ms=at_ms))
 
 
-def _events(
+class Told(NamedTuple):
+    """What a batch says of incidents, by number."""
+
+    fired: Mapping[int, int]  # the latest firing, in ms
+    ended: Mapping[int, int]  # the latest resolve, in ms
+    touched: tuple[int, ...]  # all that took an alert, in the order they did
+    regrouped: frozenset[int] | None  # those that gained or lost alerts in another way; None: it may be any
+
+
+def _told(
     held: Correlator, batch: Sequence[Alert], placements: Sequence[Placement], merged: Sequence[tuple[int, int]]
-) -> tuple[set[int], dict[int, int], tuple[int, ...]]:
-    """Return which incidents may have recovered, the latest firing of each in ms, and all that took an alert."""
+) -> Told:
     ends = dict(merged)
-    recheck = {survivor for _, survivor in merged}
     fired: dict[int, int] = {}
+    ended: dict[int, int] = {}
     touched: dict[int, None] = {}
+    # A placement that was revised says where the alert went, not where it came from.
+    is_revised = any(placement.revised for placement in placements)
+    regrouped = None if is_revised else frozenset(survivor for _, survivor in merged)
     for alert, placement in zip(batch, placements, strict=True):
         if placement.incident_key is None:
             continue
@@ -255,24 +267,15 @@ def _events(
         while number in ends:
             number = ends[number]
         touched[number] = None
-        if alert.status == "firing":
-            fired[number] = max(alert.ts_ms, fired.get(number, 0))
-        else:
-            recheck.add(number)
-    return recheck, fired, tuple(touched)
+        latest = fired if alert.status == "firing" else ended
+        latest[number] = max(alert.ts_ms, latest.get(number, -1))
+    return Told(fired, ended, tuple(touched), regrouped)
 
 
-def write(
-    conn: Connection,
-    views: Mapping[int, View],
-    recheck: set[int],
-    fired: Mapping[int, int],
-    books: Sequence[Runbook],
-) -> tuple[int, ...]:
+def write(conn: Connection, views: Mapping[int, View], told: Told, books: Sequence[Runbook]) -> tuple[int, ...]:
     """Bring the touched incidents up to date with the engine; returns those that re-opened."""
     before = {row.id: row for row in conn.execute(_BEFORE, {"numbers": list(views)})}
-    recheck |= {number for number, row in before.items() if row.recovered_ms is not None}
-    recovered = recovery(conn, recheck & views.keys())
+    recovered = recovery(conn, [number for number, row in before.items() if _may_have_recovered(row, told)])
     rows = []
     for number, view in views.items():
         row = before[number]
@@ -282,9 +285,21 @@ def write(
     if rows:
         conn.execute(_UPDATE, rows)
     write_services(conn, {number: view.services for number, view in views.items()})
-    back = [n for n, row in before.items() if row.state == "resolved" and fired.get(n, -1) > (row.resolved_ms or 0)]
+    back = [
+        n for n, row in before.items() if row.state == "resolved" and told.fired.get(n, -1) > (row.resolved_ms or 0)
+    ]
     _reopen(conn, back)
     return tuple(back)
+
+
+def _may_have_recovered(row: Any, told: Told) -> bool:
+    """Whether its alerts must be asked: they are many, and mostly the latest word is that something fires."""
+    if told.regrouped is None or row.id in told.regrouped:
+        return True
+    ended_ms = told.ended.get(row.id, -1)
+    if told.fired.get(row.id, -1) > max(row.last_event_ms, ended_ms):
+        return False
+    return ended_ms >= 0 or row.recovered_ms is not None
 
 
 def _facts(view: View) -> Facts:
