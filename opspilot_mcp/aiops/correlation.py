@@ -115,7 +115,7 @@ class Engine:
         p = self.params
         bar = p.join_fault if s.kind == "fault" else p.join
         joins = bool(found) and found[0][0].score >= bar
-        if s.rank == 0 and not (joins and found[0][1].pace(s.ts_ms, p.crowd_ms) >= p.crowd_alerts):
+        if s.rank == 0 and not (joins and found[0][1].is_crowded(s.ts_ms, p.crowd_ms, p.crowd_alerts)):
             return Placement(s.alert_id, None, suppressed("informational", s.entity), suppressed=True)
         if joins:
             return self._join_best(scope, s, found)
@@ -127,7 +127,7 @@ class Engine:
         """Every open incident that explains the alert at all, best first; equals go to the younger incident."""
         p = self.params
         found: Found = []
-        for incident in scope.near(s, self.topology):
+        for incident in scope.near(s, self.topology, p):
             if incident.sealed or s.ts_ms - incident.last_ms > p.active_ms or s.arr_ms - incident.arr_ms > p.keep_ms:
                 continue
             e = explain(incident, s, self.topology, p)

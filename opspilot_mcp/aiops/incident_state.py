@@ -222,10 +222,10 @@ class Incident:
         self.recent = members[-MAX_RECENT:]
         self.stamps = sorted(self.stamps + other.stamps)[-MAX_STAMPS:]
 
-    def pace(self, t: int, window_ms: int) -> int:
-        """Return how many of the latest alerts fell into the `window_ms` before `t`."""
-        start = t - window_ms
-        return sum(1 for stamp in self.stamps if start <= stamp <= t + 1000)
+    def is_crowded(self, t: int, window_ms: int, alerts: int) -> bool:
+        """Whether the latest `alerts` of the incident fell into the `window_ms` before `t`."""
+        stamps = self.stamps
+        return len(stamps) >= alerts and t - window_ms <= stamps[-alerts] <= t + 1000
 
     def pages(self) -> bool:
         """Whether a person is told: production, and graver than a warning or more than one condition.

@@ -6,6 +6,7 @@ Nothing here decides. An index may name an incident too many, never one too few,
 from collections.abc import Iterable
 
 from opspilot_mcp.aiops.incident_state import Incident, Member, Reason, oldest_first
+from opspilot_mcp.aiops.scoring import Params
 from opspilot_mcp.aiops.signals import PRINT_SEPARATOR, Signal
 from opspilot_mcp.aiops.topology import Topology
 
@@ -56,9 +57,12 @@ class Scope:
         else:
             at[key] = None
 
-    def near(self, s: Signal, topology: Topology) -> list[Incident]:
+    def near(self, s: Signal, topology: Topology, p: Params) -> list[Incident]:
         """Return every open incident that could explain the alert, oldest first."""
-        keys: dict[str, None] = dict(self._latest)
+        keys: dict[str, None] = {}
+        for key in self._latest:
+            if not s.known or self.open[key].is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts):
+                keys[key] = None
         names = [s.entity, s.name]
         if s.host:
             names.append(s.host)
@@ -69,18 +73,22 @@ class Scope:
             names += topology.callers.get(s.service, ())
             self._faults_below(keys, s.service, topology)
         for name in names:
-            keys |= self._at.get(name, {})
+            at = self._at.get(name)
+            if at:
+                keys |= at
+        if s.host in self._faulty:
+            keys |= self._faulty[s.host]
         if s.kind == "fault":
             keys |= self._causeless
         return oldest_first(self.open[key] for key in keys if key in self.open)
 
     def _faults_below(self, keys: dict[str, None], service: str, topology: Topology) -> None:
-        if not self._faulty:
-            return
-        below = topology.below(service)
-        for name, holders in self._faulty.items():
-            if name in below or name in topology.on_host:
-                keys |= holders
+        faulty = self._faulty
+        for reached in (topology.below(service), topology.hosts_below(service)):
+            shorter, longer = (reached, faulty) if len(reached) < len(faulty) else (faulty, reached)
+            for name in shorter:
+                if name in longer:
+                    keys |= faulty[name]
 
     def near_harm(self, cause: Incident, s: Signal, topology: Topology) -> list[Incident]:
         """Return the other incidents with recent members that a fault could explain, oldest first."""

@@ -184,21 +184,12 @@ def _host_fault(incident: Incident, s: Signal, topology: Topology, p: Params) ->
         return NONE
     if incident.anchors and not (is_gone(s.name) and _all_gone_from(incident, s.entity, topology)):
         return NONE
-    services = topology.on_host.get(s.entity, ())
     reached: list[tuple[int, int]] = []
     for entity, seen in incident.entities.items():
-        hops = _hops_down(entity, services, topology)
+        hops = topology.hosts_below(entity).get(s.entity) if entity in topology.services else None
         if hops is not None:
             reached.append((hops, seen[0]))
     return _cause(incident, s, reached, "host_of", p)
-
-
-def _hops_down(entity: str, services: tuple[str, ...], topology: Topology) -> int | None:
-    """Hops from an entity to a host with these services: the calls to the nearest of them, and one onto the host."""
-    if entity not in topology.services:
-        return None
-    below = topology.below(entity)
-    return min((below[x] + 1 for x in services if x in below), default=None)
 
 
 def _all_gone_from(incident: Incident, host: str, topology: Topology) -> bool:
@@ -232,7 +223,7 @@ def _harm(incident: Incident, s: Signal, topology: Topology, p: Params) -> Expla
         if s.service is not None:
             best = _better(best, _call(incident, s, "called_by", topology.callers, p.called_by, p))
         best = _better(best, _neighbour_on_host(incident, s, p))
-    if best.score < p.same_burst and incident.pace(s.ts_ms, p.burst_ms) >= p.burst_alerts:
+    if best.score < p.same_burst and incident.is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts):
         best = Explanation(p.same_burst, "same_burst", None, None, s.ts_ms - incident.last_ms)
     return best
 
@@ -241,12 +232,9 @@ def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Expl
     """The incident's faults that this service depends on, through calls or through a host."""
     best = NONE
     below = topology.below(s.service) if s.service is not None else {}
+    hosts = topology.hosts_below(s.service) if s.service is not None else {}
     for anchor, since in incident.anchors.items():
-        hops = below.get(anchor)
-        if hops is None and s.host == anchor:
-            hops = 1
-        if hops is None and s.service is not None and anchor in topology.on_host:
-            hops = _hops_down(s.service, topology.on_host[anchor], topology)
+        hops = 1 if s.host == anchor else below.get(anchor, hosts.get(anchor))
         if hops is not None:
             lag = s.ts_ms - since
             score = p.depends_on * p.per_hop**hops * onset_fit(lag, hops, p)

@@ -66,6 +66,7 @@ class Topology:
         self.callees = _adjacency(edges)
         self.callers = _adjacency((b, a) for a, b in edges)
         self.on_host = _adjacency((h, self.instances.get(i, i)) for i, h in self.host_of.items())
+        self._runs_on = _adjacency((self.instances.get(i, i), h) for i, h in self.host_of.items())
         self.replicas = _adjacency((s, i) for i, s in self.instances.items())
         self.maintenance = tuple(sorted(maintenance))
         self._alias = _aliases(self.services)
@@ -73,6 +74,7 @@ class Topology:
         self._mentions: dict[tuple[str, str | None], tuple[str, ...]] = {}
         self._down: dict[str, dict[str, int]] = {}
         self._up: dict[str, dict[str, int]] = {}
+        self._hosts_below: dict[str, dict[str, int]] = {}
 
     @classmethod
     def from_json(cls, obj: object) -> "Topology":
@@ -156,6 +158,16 @@ class Topology:
         found = self._up.get(service)
         if found is None:
             found = self._up[service] = _closure(service, self.callers)
+        return found
+
+    def hosts_below(self, service: str) -> dict[str, int]:
+        """Return every host `service` depends on: the calls to its nearest service there, and one onto the host."""
+        found = self._hosts_below.get(service)
+        if found is None:
+            found = self._hosts_below[service] = {}
+            for name, hops in self.below(service).items():  # nearest first
+                for host in self._runs_on.get(name, ()):
+                    found.setdefault(host, hops + 1)
         return found
 
     def in_maintenance(self, host: str | None, ts_ms: int) -> bool:
