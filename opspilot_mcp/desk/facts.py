@@ -229,6 +229,8 @@ def priority(facts: Facts) -> Rating:
         return Rating("P4", "none", "low", (f"nothing is wrong: {_quote(facts, 'no_trouble')}",))
     if facts.has("money", "authority_change"):
         return Rating("P3", "one", "normal", (f"something to put right: {_quote(facts, 'money', 'authority_change')}",))
+    if facts.has("off_topic"):
+        return Rating("P4", "none", "low", (f"not about the product: {_quote(facts, 'off_topic')}",))
     if facts.has("feature_wish"):
         return Rating("P4", "none", "low", (f"a wish: {_quote(facts, 'feature_wish')}",))
     if facts.has("request"):

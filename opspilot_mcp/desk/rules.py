@@ -99,7 +99,9 @@ def _first_named(seen: Scan, fallback: str) -> str:
     """Return the category whose words come first after the subject: in a list of issues the first one leads."""
     later = [hit for hit in seen.named("cat:") if seen.clause(hit) > 0]
     first = [hit.kind for hit in later if seen.clause(hit) == seen.clause(later[0])]
-    return max(first, key=first.count).removeprefix("cat:") if first else fallback
+    # "How do I" belongs to any subject; the subject's own words decide.
+    telling = [kind for kind in first if kind != "cat:technical"] or first
+    return max(telling, key=telling.count).removeprefix("cat:") if first else fallback
 
 
 def _named_in_text(seen: Scan, category: str) -> float:

@@ -48,7 +48,12 @@ FACTS: dict[str, str] = {
         (arbeiten|anmelden|einloggen|zugreifen|nutzen), konnen ~4 (alle|alles) ~4 nicht ~3
         (anmelden|einloggen|arbeiten|zugreifen), (alle|samtliche|ganze|gesamte) ~5 (konnen|kann) ~4 nicht ~3
         (anmelden|einloggen|arbeiten|zugreifen), (alle|jede) ~2 (seiten|seite|anfragen) ~5
-        (500|502|503|504|fehler|leer|weiss)
+        (500|502|503|504|fehler|leer|weiss), (keiner|niemand|keine) ~6 (ins|rein|aufs) ~2 {seite},
+        (kommt|kommen|komme) ~3 (keiner|niemand|niemanden) ~6 (rein), (kommt|kommen) ~2 (keiner|niemand) ~6 {seite},
+        (stehen|steht|liegt|liegen) ~3 (still|lahm), (keine|keiner|niemand|kein) ~4
+        (filiale|filialen|kasse|kassen|standort|mitarbeiter|kunde) ~5
+        (mehr|arbeiten|verkaufen|kassieren|zugreifen|anmelden), (konnen|kann) ~3 nicht ~1
+        (arbeiten|verkaufen|kassieren|weiterarbeiten), komplett (weg|down|tot|ausgefallen|still)
     """,
     "security": """
         datenleck, datenpanne, sicherheitsvorfall*, sicherheitslucke*, datenschutzverletzung*, datenschutzvorfall*,
@@ -69,14 +74,18 @@ FACTS: dict[str, str] = {
         (anmeldung*|login*|aktivitat*|zugriff*|gerat*), (phishing|betrugs*) ~2
         (mail*|link|nachricht*|geklickt|eingegeben), (ich|wir) ~4 nicht
         (veranlasst|gemacht|beauftragt|autorisiert|bestellt), identitatsdiebstahl, an (falschen|falsche)
-        (empfanger|kunden|person|adresse), (ehemalige*|ausgeschiedene*) ~2 (noch|weiterhin) ~2 zugriff
+        (empfanger|kunden|person|adresse), (ehemalige*|ausgeschiedene*) ~2 (noch|weiterhin) ~2 zugriff,
+        (anmeldungen|sitzungen|zugriffe|login|logins) ~4 (aus|von) ~2 (ausland|russland|china|unbekannt*|fremden), nie
+        (dort|da) gewesen
     """,
     "data_loss": """
         datenverlust*, {daten} ~5 {weg}, (alle|samtliche|#) ~2 {daten} ~4 (fehlen|leer),
         (geloscht|verloren|loschte|uberschrieben) ~3 (alle|unsere|samtliche) ~1 {daten}, (kein|keine|keinerlei) ~1
         (backup|sicherung|kopie|datensicherung|sicherungskopie), (sicherung|backup|datensicherung) ~3
         (leer|fehlgeschlagen|defekt|unlesbar), versehentlich ~4 geloscht, {daten} ~3 nicht ~1
-        (wiederherstellen|wiederhergestellt|wiederherstellbar)
+        (wiederherstellen|wiederhergestellt|wiederherstellbar), (verschwunden|geloscht|weg|verloren) (sind|ist) ~3
+        {daten}, (fehlen|fehlt) ~3 (alle|samtliche|#) ~2 {daten}, {daten} ~4 nicht mehr (da|auffindbar|vorhanden),
+        (ordner|projekt|postfach|archiv|datenbank) ~3 leer
     """,
     "broken": """
         (funktioniert|funktionieren|geht|gehen|lauft|laufen|klappt|ladt|laden|offnet|startet|reagiert|druckt|
@@ -90,7 +99,8 @@ FACTS: dict[str, str] = {
         (mit|beim|seit), probleme (mit|beim|seit), (falsche|doppelte|fehlende) ~1
         (werte|zahlen|daten|ergebnisse|summen), (funktioniert|funktionieren|geht|gehen|lauft|laufen|klappt) ~9 nicht
         ~1 mehr, (funktioniert|funktionieren|geht|lauft) ~7 nicht, (ist|sind|bleibt|bleiben) ~3 leer, (kann|konnen) ~8
-        nicht ~2 (einlesen|offnen|lesen|weiterarbeiten|benutzen), landet ~3 wieder, (fehlt|fehlen)
+        nicht ~2 (einlesen|offnen|lesen|weiterarbeiten|benutzen), landet ~3 wieder, (fehlt|fehlen),
+        zeituberschreitung*, timeout*, leeres (blatt|fenster), (leere|weisse) (seite|seiten)
     """,
     "cosmetic": """
         tippfehler*, rechtschreibfehler*, schreibfehler*, unscharf*, verschwommen*, verschoben, schonheitsfehler*,
@@ -154,7 +164,8 @@ FACTS: dict[str, str] = {
     "recovered": """
         (lauft|funktioniert|geht|gehen|laufen) ~3 wieder, (ist|sind|wurde|wieder|inzwischen) ~1
         (behoben|gelost|erreichbar), wieder (online|da), alles ~2 wieder (gut|ok|normal|da), erledigt,
-        (ausfall|storung) ~1 (vorbei|vom|von|gestern|letzte*), (letzte|letzten) ~1 (ausfall|storung)
+        (ausfall|storung) ~1 (vorbei|vom|von|gestern|letzte*), (letzte|letzten) ~1 (ausfall|storung), wieder
+        (erreichbar|verfugbar|online|da|normal)
     """,
     "legal": """
         anwalt*, anwalte, rechtsanwalt*, rechtliche*, rechtsweg, klage, verklagen, gericht, gerichtlich*, abmahnung*,
@@ -238,7 +249,8 @@ CATEGORIES: dict[str, str] = {
         fehler*, absturz*, abgesturzt, sturzt, kaputt, funktioniert ~3 nicht, geht nicht, geht nichts, storung*,
         ausfall, ausgefallen, langsam*, server, ladt nicht, hangt, schnittstelle, synchronis*, exportier*, importier*,
         druck*, update, version, seite, bildschirm, nicht erreichbar, datenverlust, daten weg, verschwunden, geloscht,
-        speichern, netzwerk*, programm, system
+        speichern, netzwerk*, programm, system, (andere|anderen|anderer|fremde|fremder|fremden) ~1
+        (firma|firmen|kunden|kunde|mandanten|unternehmen|patienten)
     """,
     "account": """
         anmelden, anmeldung, einloggen, login, passwort*, kennwort, konto, gesperrt, benutzerkonto, benutzername,

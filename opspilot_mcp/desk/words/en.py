@@ -20,7 +20,8 @@ GROUPS: dict[str, str] = {
         gone lost disappeared vanished wiped erased destroyed corrupt corrupted overwritten purged
     """,
     "other": """
-        another other others different foreign someone somebody strangers stranger
+        another other others different foreign someone somebody strangers stranger, security questionnaire,
+        questionnaire, iso 27001, certification, due diligence, procurement, apply
     """,
     "party": """
         company companies customer customers user users client clients tenant tenants organisation organization
@@ -74,7 +75,13 @@ FACTS: dict[str, str] = {
         (page|pages|request|requests|call|calls|screen|screens|endpoint|endpoints)
         (500|502|503|504|timeout|timeouts|fails|fail|failing|blank|error|errors|white|timing|times), (500|502|503|504)
         ~4 (everywhere|every|everyone), (cannot|unable) ~2 (reach|access|load) ~2 {site} ~3
-        (all|anyone|everyone|whole), (blackout|bluescreen) ~4 (all|every|whole|entire)
+        (all|anyone|everyone|whole), (blackout|bluescreen) ~4 (all|every|whole|entire), (nobody|noone|none) ~4
+        (can|able) ~2 (sell|serve|trade|ship|process|take|bill), (all|none|every) ~3
+        (stores|shops|branches|tills|sites|offices|locations|warehouses) ~4
+        (down|offline|cannot|unable|closed|stopped), (whole|entire|complete) ~2
+        (company|business|office|team|hospital|school|factory|plant|warehouse) ~3
+        (down|offline|stopped|standing|locked|cannot|unable), (cannot|unable) ~2 (work|operate|trade) at all,
+        (everything|everyone|everybody) ~2 (timing|times|timed) out
     """,
     "security": """
         (security|data|privacy|gdpr|cyber) (breach|incident|leak|attack), breach of ~3
@@ -123,7 +130,11 @@ FACTS: dict[str, str] = {
         cve, zero day, (security|critical) (vulnerability|hole|flaw|bug|issue|problem), vulnerability,
         (exploited|exploiting), ~0 sent to ~1 wrong (person|customer|recipient*|company|client|patient), permission*
         ~3 bypass*, (former|ex|dismissed|fired) ~1 (employee|employees|colleague|admin|staff) ~4 (still|can|has|have)
-        ~2 (access|log|see|read|login|active|open)
+        ~2 (access|log|see|read|login|active|open), (i|we) have never been ~2 (there|to|in),
+        (session|sessions|login|logins|device|devices|sign) ~6 from ~2
+        (belarus|ukraine|india|iran|pakistan|turkey|romania|indonesia|thailand|egypt|morocco|abroad|overseas|
+        elsewhere|region|cities|town), do not recogni*, (not|never) recogni* ~3
+        (device|login|session|transaction|charge|activity), pretends to (be|come)
     """,
     "data_loss": """
         data (loss|lost|gone), loss of ~3 (data|records|files), (lost|losing) ~1
@@ -138,7 +149,11 @@ FACTS: dict[str, str] = {
         ~2 (restore|recover) ~4 {data}, (backup|backups|restore) ~3
         (failed|empty|corrupt|corrupted|lost|gone|unreadable), (years|months|weeks|days|hours) of ~3
         (work|data|records|history|entries) ~3 (gone|lost|deleted|missing|wiped), (drive|disk) ~2
-        (failure|died|crashed), accidentally ~2 (deleted|removed|wiped|erased|overwrote|purged) ~4 {data}
+        (failure|died|crashed), accidentally ~2 (deleted|removed|wiped|erased|overwrote|purged) ~4 {data},
+        (folder|folders|project|projects|mailbox|inbox|archive|database|workspace|library|drive|notebook|board|
+        history) ~4 empty, not in the ~1 (trash|recycle|bin), (trash|bin) ~2 (empty|nothing), (where|where did) ~1 ~3
+        {data} ~2 go, (gone|missing|vanished|disappeared) (is|are) ~3 {data}, (no|without) ~1 trace of ~3 {data},
+        cannot find ~3 {data} ~2 any more, (restore|recover) ~2 from ~1 backup
     """,
     "broken": """
         (cannot|unable|fail|fails|failed) ~2
@@ -176,9 +191,8 @@ FACTS: dict[str, str] = {
         (unusable|inoperable|degraded|unstable|laggy|outdated), does nothing, went (wrong|dead), act* up,
         (is|are|was|comes|come|stays|has an|has) ~1 (empty|blank), empty ~3
         (column|field|file|list|page|slips|passes|report), refuses, rejects, (is|are) missing,
-        (shows|see|shown|displays) ~2 wrong, land on, (wrong|other)
-        (day|page|place|order|language|currency), only on the second try, back on the login, back to the login,
-        (not|never) (reachable|delivered|received), ends with
+        (shows|see|shown|displays) ~2 wrong, land on, (wrong|other) (day|page|place|order|language|currency), only on
+        the second try, back on the login, back to the login, (not|never) (reachable|delivered|received), ends with
     """,
     "component_down": """
         {site} ~1 (page|pages|module|screen|button|function|feature) ~2 down,
@@ -234,10 +248,10 @@ FACTS: dict[str, str] = {
         this (afternoon|evening), by ~1 (afternoon|evening|morning), next ~1 (shift|round|run) starts
     """,
     "workaround": """
-        other ~4 (usual|normally), (other|others) ~1 (prints|print|works|work|fine|ok),
-        workaround*, by hand, manually, in the meantime, (other|another|different)
-        (browser|computer|device|machine|direction) ~3 (works|ok|fine|possible), (works|work|fine|ok) ~2
-        (in|on|with|from|via) ~2 (browser|chrome|firefox|safari|edge|phone|mobile|computer|web|incognito|desktop),
+        other ~4 (usual|normally), (other|others) ~1 (prints|print|works|work|fine|ok), workaround*, by hand,
+        manually, in the meantime, (other|another|different) (browser|computer|device|machine|direction) ~3
+        (works|ok|fine|possible), (works|work|fine|ok) ~2 (in|on|with|from|via) ~2
+        (browser|chrome|firefox|safari|edge|phone|mobile|computer|web|incognito|desktop),
         (everything|rest|refunds|others|all) ~1 else? (works|prints|fine|ok|work|works), (i|we) can still, still works
     """,
     "question": """
@@ -292,7 +306,8 @@ FACTS: dict[str, str] = {
         postmortem, post mortem, writeup, write up, last (night|week|month|year) s? ~1
         (outage|incident|breach|downtime|problem), root cause (analysis|report), (during|after|about|from) ~1
         (last|yesterday|previous|recent|the) ~2 (outage|downtime), (outage|downtime) (last|on|yesterday|in) ~2
-        (week|month|year|night)
+        (week|month|year|night), (came|is|are|was|now) ~1 back ~1 (at|since|now|online|up|again|to|after|this), not
+        down (any|anymore), no longer down, quick fix, works ~2 again
     """,
     "legal": """
         lawyer*, attorney*, solicitor*, lawsuit, litigation, subpoena, sue, suing, ombudsman, (legal|court)
@@ -347,7 +362,7 @@ FACTS: dict[str, str] = {
         (you|your), (tour|tours), (press|media) (inquiry|enquiry|request), journalist,
         (partnership|sponsorship|collaboration|guest post|backlink|backlinks|seo), (rank|ranking) ~4 google,
         (crypto|lottery|inheritance|casino), (sell|offer) you ~3 (leads|services|traffic), are you hiring, wrong
-        (number|address|company|recipient)
+        (number|address|company|recipient), apply for ~3 internship
     """,
     "vague": """
         (it|that|this|things|stuff) ~1 (does|do|is|did) not (work|working), (it|that|this) ~1
@@ -435,7 +450,10 @@ CATEGORIES: dict[str, str] = {
         webhook*, export*, import*, print*, upload*, install*, update, version, screen, browser, page, button,
         buttons, nothing loads, missing data, data loss, integration*, blank, freez*, connection, network, vpn,
         report, reports, dashboard, search, notification*, backup*, blurry, cut off, how do i, where can i, settings,
-        configure*, setup, cannot ~1 (create|save|open|export|import|upload|download|print|load|send)
+        configure*, setup, cannot ~1 (create|save|open|export|import|upload|download|print|load|send),
+        (another|other|different|wrong) ~1 (company|customer|tenant|client|organisation|organization|firm|patient) s?,
+        (another|other|different) ~1 (companys|customers|tenants|clients|firms|patients), time zone, timezone, wrong
+        (time|date|page|result|results)
     """,
     "account": """
         login, log in, logging in, sign in, signing in, signed in, sign up, logged in, password*, account, locked,

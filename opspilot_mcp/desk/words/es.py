@@ -46,7 +46,10 @@ FACTS: dict[str, str] = {
         (produccion|actividad|empresa|fabrica) ~2 (parada|detenida|paralizada), interrupcion (total|del|general),
         apagon, (todos|todas|ningun|ninguno) ~5 (no)? ~1 (pueden|puede|podemos) ~4
         (acceder|entrar|trabajar|iniciar|conectar), (todas|cada) ~2 (paginas|pagina|peticiones) ~4
-        (500|502|503|504|error|blanco)
+        (500|502|503|504|error|blanco), (ningun|ninguna|ninguno) ~8
+        (vender|acceder|entrar|trabajar|conectar|conectarse|cobrar|iniciar|funciona), (no podemos|no pueden) ~1
+        (trabajar|vender|cobrar|operar|facturar), (tiendas|oficinas|cajas|sucursales) ~4
+        (paradas|cerradas|bloqueadas|caidas), totalmente (parados|caido|bloqueados|paralizados)
     """,
     "security": """
         (brecha|fuga|filtracion|robo|violacion|incidente) de ~1
@@ -61,7 +64,9 @@ FACTS: dict[str, str] = {
         (expuest*|publicad*|publicos|publicas|publico|filtrad*|robad*|visibles),
         (portatil|movil|ordenador|telefono|tableta) ~3 (robado|robada|robaron), (robado|robaron) ~3
         (portatil|movil|ordenador|telefono), no (fui|he sido) yo, vulnerabilidad*, suplantacion, (ex|antiguo|antigua)
-        ~1 (empleado|empleada) ~4 (todavia|aun|sigue) ~3 acceso, yo no (hice|he hecho|solicite|autorice)
+        ~1 (empleado|empleada) ~4 (todavia|aun|sigue) ~3 acceso, yo no (hice|he hecho|solicite|autorice),
+        (sesiones|sesion|accesos|inicios) ~4 desde ~3 (extranjero|rusia|china|pais|ciudad|desconocid*), no reconozco,
+        nunca he estado
     """,
     "data_loss": """
         perdida (de|total) ~2 {datos}, (perdido|perdimos|borrado|borraron|eliminado) ~3 {datos}, {datos} ~5 {perdido},
@@ -69,7 +74,8 @@ FACTS: dict[str, str] = {
         (borrado|perdido|eliminado|borro|perdio|perdieron) ~4 {datos}, (todos|todas) ~2 {datos} ~3
         (faltan|vacios|vacias), (copia|copias|respaldo) ~4 (vacia|fallo|corrupta|danada),
         (borre|elimine|borramos|eliminamos) ~3 (error|accidente|sin querer) ~3 {datos}, no ~3 (restaurar|recuperar) ~4
-        {datos}
+        {datos}, (desaparecido|desaparecieron|desaparecio|perdido|perdieron|borrado|borraron) ~3 {datos},
+        (carpeta|proyecto|buzon|base|archivo) ~3 (vacia|vacio), no (tenemos|hay|tengo) ~2 copia
     """,
     "broken": """
         no ~1 (funciona|funcionan|carga|cargan|abre|responde|arranca|inicia|sincroniza|envia|imprime|aparece|aparecen|
@@ -217,7 +223,8 @@ CATEGORIES: dict[str, str] = {
         error*, fallo*, falla, no ~1 (funciona|funcionan|carga|cargan|abre|responde|arranca), se cuelga, lento, lenta,
         servidor, caido, caida, sitio, pagina, sincroniz*, exportar, importar, imprim*, impresora*, actualizacion,
         version, pantalla, aplicacion, red, datos perdidos, perdida de datos, informe*, busqueda, configurar,
-        archivos, sistema
+        archivos, sistema, (otra|otro|otras|otros) ~1 (empresa|empresas|cliente|clientes|paciente|pacientes),
+        desaparecid*, pedidos, desaparecieron
     """,
     "account": """
         iniciar sesion, inicio de sesion, contrasena*, cuenta, bloquead*, acceso, accesos, usuario, perfil, permiso*,

@@ -50,7 +50,11 @@ FACTS: dict[str, str] = {
         tout est (bloque|plante|arrete|mort), (production|activite|entreprise|usine) ~3
         (arret|arretee|paralysee|bloquee), (tous|toutes) ~5 (peuvent|arrivent|parviennent) ~1 (plus|pas) ~5
         (connecter|acceder|travailler), (toutes|chaque) ~1 (pages|page|requetes) ~5
-        (500|502|503|504|erreur|blanche|blanches), aucun ~3 (acceder|connecter|travailler)
+        (500|502|503|504|erreur|blanche|blanches), aucun ~3 (acceder|connecter|travailler), (aucun|aucune) ~8
+        (connecter|acceder|travailler|encaisser|vendre|ouvrir|utiliser), plus (aucun|aucune|personne) ~8
+        (connecter|acceder|travailler|encaisser|vendre|peut|arrive), (pouvons|pouvoir) plus ~1
+        (travailler|encaisser|vendre|facturer), (magasins|agences|caisses|bureaux|sites|usine) ~4
+        (arret|bloques|bloquees|bloque|fermes|ligne), completement (bloques|arretes|bloque|arrete|down)
     """,
     "security": """
         (fuite|violation|vol|exfiltration) ~1 (de|d) ~1 (donnees|mot|mots|identite|compte|informations|identifiants),
@@ -66,14 +70,17 @@ FACTS: dict[str, str] = {
         (ordinateur|portable|telephone|tablette|badge) ~3 vole, faille (de|critique), ce n est pas moi, ce n etait pas
         moi, je n ai (pas|jamais) (demande|fait|effectue|autorise), usurpation, (ancien|ancienne|ex) ~1
         (salarie|salariee|employe|employee|collegue) ~4 (toujours|encore) ~2 acces, envoye* ~3 mauvais*
-        (destinataire|client|personne|patient)
+        (destinataire|client|personne|patient), (connexions|connexion|sessions|session) ~4 (depuis|de|venant) ~3
+        (etranger|russie|chine|pays|inconnu*|ville), n ai rien demande, jamais (alle|allee), je ne reconnais pas
     """,
     "data_loss": """
         perte ~1 (de|des|d) ~2 {donnees}, perdu ~2 (toutes|tous|nos|mes|les|l) ~2 {donnees}, {donnees} ~5 {perdu},
         (toutes|tous) ~2 {donnees} ~3 (manquent|vides|vide), (efface|supprime|ecrase) ~3 (nos|mes|toutes|tous|les) ~2
         {donnees}, aucune (sauvegarde|copie), pas (de|d) ~1 (sauvegarde|copie), (sauvegarde|sauvegardes) ~3
         (vide|vides|echoue|corrompue|illisible), tout (a disparu|est perdu), supprime* ~2
-        (erreur|accidentellement|megarde), (impossible|pas) ~3 (restaurer|recuperer) ~3 {donnees}
+        (erreur|accidentellement|megarde), (impossible|pas) ~3 (restaurer|recuperer) ~3 {donnees},
+        (disparu|perdu|efface|supprime) ~3 (toutes|tous|nos|mes) ~2 {donnees}, (dossier|projet|boite|base|archive) ~3
+        vide, plus (aucune|aucun) trace
     """,
     "broken": """
         (ne|n) ~2
@@ -220,7 +227,8 @@ CATEGORIES: dict[str, str] = {
         erreur*, bug*, panne, plante*, ne ~2 (marche|fonctionne|charge|repond|affiche|ouvre) ~1 (pas|plus), lent,
         lente, serveur, site, synchronis*, export*, import*, imprim*, mise a jour, version, page, ecran, inaccessible,
         indisponible, bloque*, application, reseau, fichiers, donnees perdues, perte de donnees, disparu*, rapport,
-        recherche, comment faire, parametre*
+        recherche, comment faire, parametre*, (autre|autres) ~1
+        (client|clients|societe|entreprise|patient|patients|utilisateur)
     """,
     "account": """
         connexion, connecter, mot de passe, compte, identifiant*, verrouille*, acces, droits, utilisateur, profil,

@@ -14,7 +14,10 @@ FACTS: dict[str, str] = {
         (entrar|acessar|trabalhar|aceder), (site|systeem|server|alles|dienst|website|platform|netwerk) ~4
         (plat|onbereikbaar|down|offline), niemand ~2 kan ~5 (inloggen|werken|bij), niets werkt, storing bij
         (iedereen|alle), (system|serwer|strona|serwis|platforma|wszystko) ~3
-        (lezy|padl|padla|padlo|niedostepny|niedostepna), nic nie dziala, nikt nie moze ~3 (pracowac|zalogowac|wejsc)
+        (lezy|padl|padla|padlo|niedostepny|niedostepna), nic nie dziala, nikt nie moze ~3 (pracowac|zalogowac|wejsc),
+        (nessuno|nessuna) ~8 (accedere|lavorare|entrare|vendere|collegarsi), siamo fermi, tutto fermo,
+        (ninguem|nenhum|nenhuma) ~8 (acessar|aceder|trabalhar|entrar|vender), estamos parados, (niemand|geen) ~8
+        (inloggen|werken|verkopen)
     """,
     "security": """
         (violazione|fuga|furto) ~1 (dati|dei|identita), (account|sito|server) ~4
