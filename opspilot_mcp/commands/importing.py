@@ -24,6 +24,7 @@ from opspilot_mcp.store.files import write_private
 T = TypeVar("T")
 
 _BATCH = 200
+_MAX_KEPT = 64_000_000
 _MAX_TOPOLOGY = 50_000_000
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
 
@@ -81,6 +82,7 @@ async def import_tickets(
     progress: Progress = _no_progress,
 ) -> Imported:
     """Import support tickets as an operator: their requesters count as verified."""
+    _check_mapping(mapping, _TICKET_FIELDS)
 
     def parse(row: dict[str, Any]) -> list[NewTicket]:
         new = ticket_of(row, mapping)
@@ -115,17 +117,20 @@ def ticket_of(row: dict[str, Any], mapping: dict[str, str]) -> NewTicket:
     )
 
 
-def _named(row: dict[str, Any], mapping: dict[str, str]) -> dict[str, Any]:
-    """Return the row under our names. A name of ours in the row beats a customary one, --map beats both."""
-    wrong = sorted(set(mapping.values()) - set(_TICKET_FIELDS))
+def _check_mapping(mapping: dict[str, str], fields: Sequence[str]) -> None:
+    wrong = sorted(set(mapping.values()) - set(fields))
     if wrong:
-        raise InvalidInput(f"--map names {quoted(wrong[0])}, not a field. Known: {', '.join(_TICKET_FIELDS)}.")
+        raise InvalidInput(f"--map names {quoted(wrong[0])}, not a field. Known: {', '.join(fields)}.")
+
+
+def _named(row: dict[str, Any], mapping: dict[str, str]) -> dict[str, Any]:
+    """Return the row under our names. A filled field of ours beats a customary one, --map beats both."""
     named: dict[str, Any] = {}
     for theirs, value in row.items():
         ours = _TICKET_NAMES.get(theirs.lower())
-        if ours and ours not in row:
+        if ours and row.get(ours) in (None, ""):
             named.setdefault(ours, value)
-    named |= {name: value for name, value in row.items() if name in _TICKET_FIELDS}
+    named |= {name: value for name, value in row.items() if name in _TICKET_FIELDS and value not in (None, "")}
     return named | {ours: row[theirs] for theirs, ours in mapping.items() if theirs in row}
 
 
@@ -157,16 +162,28 @@ async def import_alerts(
     progress: Progress = _no_progress,
 ) -> Imported:
     """Import alerts in any format `aiops/formats` knows; each row may hold one or many."""
+    _check_mapping(mapping, formats.CANONICAL_FIELDS)
 
     def parse(row: dict[str, Any]) -> list[Alert]:
         ours_to_theirs = {ours: theirs for theirs, ours in mapping.items()}
-        return formats.parse(row, source=source, now_ms=app.now(), mapping=ours_to_theirs or None)
+        return formats.parse(_unpacked(row), source=source, now_ms=app.now(), mapping=ours_to_theirs or None)
 
     def store(conn: Connection, batch: Sequence[Alert]) -> tuple[int, int]:
         done = alerts.receive(conn, batch, actor=app.principal, now=app.now())
         return done.stored, done.repeated
 
     return await _import(app, path, parse, store, strict=strict, progress=progress)
+
+
+def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an alert's row with its labels as an object: a CSV cell can hold them only as JSON, or not at all."""
+    labels = row.get("labels")
+    if not isinstance(labels, str):
+        return row
+    try:
+        return {**row, "labels": json.loads(labels or "{}")}
+    except (ValueError, RecursionError):
+        raise InvalidInput('labels is not JSON. Write {"name": "value"}.') from None
 
 
 async def _import(
@@ -179,12 +196,13 @@ async def _import(
     progress: Progress,
 ) -> Imported:
     """Store the good rows in batches; with `strict`, all rows in one transaction or none."""
-    rejected: list[Problem] = []
+    problems = _Problems()
+    rejected = problems.found
     stored = known = 0
     batch: list[T] = []
     for row in rows.read(path):
         progress(row.at)
-        good = _try(row, parse, rejected)
+        good = _try(row, parse, problems)
         batch += good
         if len(batch) >= _BATCH and not strict:
             new, old = await app.write(store, batch)
@@ -199,17 +217,30 @@ async def _import(
     return Imported(stored, known, rejected, _keep_rejected(path, rejected) if rejected else None)
 
 
-def _try(row: Row, parse: Callable[[dict[str, Any]], list[T]], rejected: list[Problem]) -> list[T]:
+class _Problems:
+    """The rows that were not taken. Their text is kept whole up to _MAX_KEPT characters together, then cut."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+        self._room = _MAX_KEPT
+
+    def add(self, row: Row, reason: str) -> None:
+        raw = row.raw if len(row.raw) <= self._room else row.raw[:200]
+        self._room -= len(raw)
+        self.found.append(Problem(row.line, reason, raw))
+
+
+def _try(row: Row, parse: Callable[[dict[str, Any]], list[T]], problems: _Problems) -> list[T]:
     if row.data is None:
-        rejected.append(Problem(row.line, row.problem or "The row cannot be read.", row.raw))
+        problems.add(row, row.problem or "The row cannot be read.")
         return []
     try:
         return parse(row.data)
     except OpsPilotError as error:
-        rejected.append(Problem(row.line, str(error), row.raw))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        problems.add(row, str(error))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         # A shape no reader foresaw must not end the import of the other rows.
-        rejected.append(Problem(row.line, f"The row cannot be read ({type(error).__name__}).", row.raw))
+        problems.add(row, f"The row cannot be read ({type(error).__name__}).")
     return []
 
 

@@ -54,7 +54,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, title
 def file_progress(path: Path, what: str, *, quiet: bool) -> Iterator[Any]:
     """Show how far into a file an import is; yields a function of the bytes read."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors(), disable=quiet, transient=True) as progress:
+    with Progress(*columns, console=errors(), disable=quiet or not errors().is_terminal, transient=True) as progress:
         size = path.stat().st_size if path.is_file() else None
         task = progress.add_task(what, total=size)
         yield lambda at: progress.update(task, completed=at)
@@ -64,6 +64,6 @@ def file_progress(path: Path, what: str, *, quiet: bool) -> Iterator[Any]:
 def count_progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Any]:
     """Show how many of `total` are done; yields a function of the count."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors(), disable=quiet, transient=True) as progress:
+    with Progress(*columns, console=errors(), disable=quiet or not errors().is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)

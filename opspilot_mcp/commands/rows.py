@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -12,9 +11,8 @@ from typing import IO, Any, NamedTuple, cast
 from opspilot_mcp.errors import InvalidInput, quoted
 
 MAX_ROW_BYTES = 4 * 1024 * 1024
-MAX_JSON_BYTES = 256 * 1024 * 1024
+MAX_JSON_BYTES = 64 * 1024 * 1024  # one document is decoded at once, and takes up to twenty times its size
 MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
-MAX_DEPTH = 64
 FORMATS = (".csv", ".json", ".jsonl", ".ndjson")
 
 
@@ -29,17 +27,25 @@ class Row(NamedTuple):
 
 
 def read(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file. Raises InvalidInput when the file as a whole cannot be read."""
+    """Yield the rows of a file. Raises InvalidInput when the file as a whole cannot be read.
+
+    A packed file that is damaged further down gives the rows before the damage, then a bad one that says so.
+    """
     kind = format_of(path)
+    last: Row | None = None
     try:
         with path.open("rb") as file:
             if not file.peek(1):
                 raise InvalidInput(f"{path.name} is empty. Give a file with at least one row.")
             packed = file.peek(2)[:2] == b"\x1f\x8b"
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=file) if packed else file)
-            yield from _READERS[kind](stream, file)
+            for last in _READERS[kind](stream, file):
+                yield last
     except (gzip.BadGzipFile, zlib.error, EOFError):
-        raise InvalidInput(f"{path.name} is a damaged gzip file. Pack it again.") from None
+        if last is not None:
+            yield Row(last.line + 1, None, "The packed file is damaged from here on. Pack it again.", "", last.at)
+            return
+        raise InvalidInput(f"{path.name} is a damaged gzip file. Pack it again and repeat the import.") from None
     except OSError as error:
         raise InvalidInput(f"Cannot read {path.name}: {error.strerror}. Check the path.") from None
 
@@ -64,7 +70,7 @@ def _lines(stream: IO[bytes], file: IO[bytes]) -> Iterator[tuple[int, bytes | No
         if len(line) <= MAX_ROW_BYTES:
             yield number, line, file.tell()
             continue
-        while len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
+        while len(line) > MAX_ROW_BYTES and not line.endswith(b"\n") and total <= MAX_TOTAL_BYTES:
             line = stream.readline(MAX_ROW_BYTES + 1)
             total += len(line)
         yield number, None, file.tell()
@@ -120,13 +126,9 @@ def _read_json(stream: IO[bytes], file: IO[bytes]) -> Iterator[Row]:
 
 
 def _read_csv(stream: IO[bytes], file: IO[bytes]) -> Iterator[Row]:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     csv.field_size_limit(MAX_ROW_BYTES)
-    reader = csv.reader(text)
-    header = next(reader, None)
-    if not header or not any(name.strip() for name in header):
-        raise InvalidInput("The first line of a CSV file must name its columns.")
-    names = [name.strip() for name in header]
+    reader = csv.reader(_Decoded(stream, file))
+    names = _header(reader)
     while True:
         try:
             cells = next(reader, None)
@@ -139,9 +141,42 @@ def _read_csv(stream: IO[bytes], file: IO[bytes]) -> Iterator[Row]:
             yield _csv_row(reader.line_num, names, cells, file.tell())
 
 
+class _Decoded:
+    """The lines a csv reader takes. One that is too long ends the row it belongs to, not the file."""
+
+    def __init__(self, stream: IO[bytes], file: IO[bytes]) -> None:
+        self._lines = _lines(stream, file)
+
+    def __iter__(self) -> "_Decoded":
+        return self
+
+    def __next__(self) -> str:
+        number, line, _ = next(self._lines)
+        if line is None:
+            raise csv.Error(f"it has more than {MAX_ROW_BYTES // 2**20} MiB")
+        text = line.decode("utf-8", "surrogateescape")
+        return text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    try:
+        names = [name.strip() for name in next(reader, [])]
+    except csv.Error:
+        names = []
+    if not any(names):
+        raise InvalidInput("The first line of a CSV file must name its columns. Add that line.")
+    if not all(_is_text(name) for name in names):
+        raise InvalidInput("The file is not UTF-8 text. Save it as UTF-8.")
+    return names
+
+
+def _is_text(cell: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in cell)
+
+
 def _csv_row(number: int, names: list[str], cells: list[str], at: int) -> Row:
-    raw = json.dumps(dict(zip(names, cells, strict=False)))
-    if any("\ud800" <= char <= "\udfff" for cell in cells for char in cell):
+    raw = json.dumps(dict(zip(names, cells, strict=True)) if len(cells) == len(names) else cells)
+    if not all(_is_text(cell) for cell in cells):
         return Row(number, None, "The row is not UTF-8 text.", raw, at)
     if len(cells) != len(names):
         return Row(number, None, f"The row has {len(cells)} cells, the header {len(names)}.", raw, at)
@@ -149,11 +184,6 @@ def _csv_row(number: int, names: list[str], cells: list[str], at: int) -> Row:
 
 
 _READERS = {".csv": _read_csv, ".json": _read_json, ".jsonl": _read_jsonl}
-
-
-def renamed(data: dict[str, Any], mapping: dict[str, str]) -> dict[str, Any]:
-    """Return `data` with the operator's names replaced by ours (`theirs` -> `ours`)."""
-    return {mapping.get(name, name): value for name, value in data.items()}
 
 
 def parse_mapping(pairs: list[str]) -> dict[str, str]:
