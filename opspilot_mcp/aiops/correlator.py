@@ -8,14 +8,17 @@ so one from a transaction that was rolled back never comes back.
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from opspilot_mcp.aiops import topologies
 from opspilot_mcp.aiops.correlation import Engine, View, view_of
-from opspilot_mcp.aiops.history import History, Row
+from opspilot_mcp.aiops.history import History
+from opspilot_mcp.aiops.history import Row as Counted
 from opspilot_mcp.aiops.incident_state import Incident as OpenIncident
+from opspilot_mcp.aiops.topology import Topology
 from opspilot_mcp.store.bulk import Bulk
 from opspilot_mcp.store.schema import alert_history, correlator, correlator_states, incidents
 
@@ -55,13 +58,14 @@ _kept: OrderedDict[str, "Correlator"] = OrderedDict()
 class Correlator:
     """The engine, its history, and the numbers of the incidents that can still grow, by the engine's key."""
 
-    def __init__(self, engine: Engine, numbers: dict[str, int], history: History) -> None:
-        self.engine = engine
+    def __init__(
+        self, topology: Topology, numbers: dict[str, int], states: Iterable[str], history: History, *, swept: int
+    ) -> None:
+        self.engine = Engine.restore(topology, map(from_json, states), swept=swept, on_close=self._close)
         self.numbers = numbers
         self.history = history
-        self.stored = set(numbers)  # keys that have a row in correlator_states
+        self.stored = set(self.numbers)  # keys that have a row in correlator_states
         self._last: dict[str, View] = {}  # what timed out since the last save, as it was in the end
-        engine._on_close = self._close  # 12 in the engine's requests: becomes a parameter of `restore`
 
     def _close(self, incident: OpenIncident) -> None:
         view = view_of(incident, self.engine.topology, self.history)
@@ -90,11 +94,10 @@ def load(conn: Connection) -> Correlator:
     kept = _kept.pop(mark.token, None) if mark else None
     if kept is not None and kept.engine.topology is topology:
         return kept
+    history = History(Counted(*row) for row in conn.execute(_HISTORY))
     rows = conn.execute(_STATES).all()
-    engine = Engine.restore(topology, [from_json(row.body) for row in rows])
-    engine._swept = mark.swept if mark else 0
-    history = History(Row(*row) for row in conn.execute(_HISTORY))
-    return Correlator(engine, {row.key: row.incident_id for row in rows}, history)
+    numbers = {row.key: row.incident_id for row in rows}
+    return Correlator(topology, numbers, [row.body for row in rows], history, swept=mark.swept if mark else 0)
 
 
 def save(conn: Connection, held: Correlator, *, now: int) -> None:
@@ -129,7 +132,7 @@ def _forget(conn: Connection, held: Correlator, gone: list[str]) -> None:
         del held.numbers[key]
 
 
-def _write_history(conn: Connection, rows: list[Row]) -> None:
+def _write_history(conn: Connection, rows: list[Counted]) -> None:
     table = alert_history
     entities = sorted({row.entity for row in rows})
     known = select(table.c.entity, table.c.alertname).where(table.c.entity.in_(entities))
@@ -142,7 +145,7 @@ def _write_history(conn: Connection, rows: list[Row]) -> None:
 
 def _leave_token(conn: Connection, held: Correlator, *, now: int) -> None:
     token = secrets.token_hex(16)
-    values = {"token": token, "swept": held.engine._swept, "at_ms": now}
+    values = {"token": token, "swept": held.engine.swept, "at_ms": now}
     if conn.execute(update(correlator).where(correlator.c.id == 1).values(**values)).rowcount == 0:
         conn.execute(insert(correlator).values(id=1, **values))
     _kept[token] = held
