@@ -276,3 +276,56 @@ def test_counts_agree_with_the_alerts_however_far_apart_they_are(conn: Connectio
     for row in conn.execute(select(tables.incidents)):
         members = conn.execute(select(table.c.id).where(table.c.incident_id == row.id)).all()
         assert row.alert_count == len(members)
+
+
+NASTY = [
+    "",
+    " ",
+    "\x1f",
+    "\u202e",
+    "a/b",
+    "x" * 400,
+    "cart",
+    "CART_SVC",
+    "host-1",
+    '"cart" quoted words of another',
+    "%s{}",
+    "\ud800",
+]
+
+
+def hostile(dice: random.Random, number: int) -> Alert:
+    """Return an alert with anything anywhere, its clock off by up to the end of the calendar."""
+    off = dice.choice([0, 0, 0, -400 * 24 * HOUR, 400 * 24 * HOUR, 10**17, -(10**17)])
+    return Alert(
+        id=dice.choice([f"h-{number}", f"h-{number - 1}", "", "same"]),
+        ts_ms=NOON + number * 1000 + off,
+        arr_ms=NOON + number * 1000 + dice.choice([0, 0, 0, off]),
+        cluster=dice.choice(["default", *NASTY]),
+        env=dice.choice(["prod", "prod", *NASTY]),
+        service=dice.choice([None, *SERVICES, *NASTY]),
+        instance=dice.choice([None, "cart-0", *NASTY]),
+        host=dice.choice([None, "host-1", *NASTY]),
+        alertname=dice.choice(["DiskFull", "HighErrorRate", *NASTY]),
+        severity=dice.choice(["info", "warning", "error", "critical"]),
+        summary=dice.choice(NASTY) * dice.choice([1, 1, 200]),
+        status=dice.choice(["firing", "firing", "resolved"]),
+        change=dice.choice([None, None, "rel-1", *NASTY]),
+        labels={dice.choice(NASTY): dice.choice(NASTY)},
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hostile_alerts_are_all_stored_and_placed(conn: Connection, seed: int) -> None:
+    estate(conn)
+    dice = random.Random(seed)
+
+    stored = 0
+    for start in range(0, 600, 60):
+        batch = [hostile(dice, start + n) for n in range(60)]
+        got, done = folding.take(conn, batch, actor="agent:test", now=NOON)
+        stored += got.stored
+        assert (got.stored + got.repeated, done.alerts) == (60, got.stored)
+
+    assert len(placed(conn)) == stored
+    assert all(reason for _, _, reason, _ in placed(conn).values())
