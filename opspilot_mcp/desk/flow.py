@@ -46,13 +46,13 @@ class Desk(Protocol):
 async def triage_batch(desk: Desk, ticket_ids: Sequence[str]) -> AsyncIterator[list[Triaged]]:
     """Read, decide and route tickets, up to 100 a transaction; yields each batch when it is stored."""
     for start in range(0, len(ticket_ids), _BATCH):
-        seen = await desk.db.read(_read_all, ticket_ids[start : start + _BATCH], policy=desk.policy)
+        seen = await desk.db.read(read_all, ticket_ids[start : start + _BATCH], policy=desk.policy)
         if desk.engine is not None:
             seen = await _ask_where_unsure(desk.engine, seen, desk.policy)
-        yield await desk.db.write(_apply_all, seen, policy=desk.policy, actor=desk.principal, now=desk.now())
+        yield await desk.db.write(apply_all, seen, policy=desk.policy, actor=desk.principal, now=desk.now())
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """A ticket with what the local readers made of it, before anything is learnt from it."""
 
     ticket: Ticket
@@ -61,23 +61,24 @@ class _Seen(NamedTuple):
     took_ms: float
 
 
-def _read_all(conn: Connection, ticket_ids: Sequence[str], *, policy: Policy) -> list[_Seen]:
+def read_all(conn: Connection, ticket_ids: Sequence[str], *, policy: Policy) -> list[Seen]:
+    """Return what the local readers make of tickets. Changes nothing."""
     state = learning.load(conn, policy)
     return [_read_one(conn, tickets.get(conn, ticket_id), state, policy) for ticket_id in ticket_ids]
 
 
-def _read_one(conn: Connection, ticket: Ticket, state: learning.State, policy: Policy) -> _Seen:
+def _read_one(conn: Connection, ticket: Ticket, state: learning.State, policy: Policy) -> Seen:
     started = time.perf_counter()
     scored = learning.score(conn, ticket, state)
     reading = triage.taught(triage.read(ticket.subject, ticket.body, policy), scored)
-    return _Seen(ticket, reading, scored, (time.perf_counter() - started) * 1000)
+    return Seen(ticket, reading, scored, (time.perf_counter() - started) * 1000)
 
 
-async def _ask_where_unsure(engine: Engine, seen: Sequence[_Seen], policy: Policy) -> list[_Seen]:
+async def _ask_where_unsure(engine: Engine, seen: Sequence[Seen], policy: Policy) -> list[Seen]:
     """Return the readings, those in doubt about the category read again by the engine; it limits its own pace."""
     taxonomy = Taxonomy(categories={name: name.replace("_", " ") for name in policy.desk.categories})
 
-    async def second(one: _Seen) -> _Seen:
+    async def second(one: Seen) -> Seen:
         if one.ticket.triaged_ms is not None or not triage.is_unsure(one.reading, policy):
             return one
         answer = await engine.read(_letter(one.ticket), taxonomy)
@@ -94,7 +95,8 @@ def _letter(ticket: Ticket) -> Letter:
     )
 
 
-def _apply_all(conn: Connection, seen: Sequence[_Seen], *, policy: Policy, actor: str, now: int) -> list[Triaged]:
+def apply_all(conn: Connection, seen: Sequence[Seen], *, policy: Policy, actor: str, now: int) -> list[Triaged]:
+    """Decide and route tickets that were read; the score each came with is frozen beside the decision."""
     gate = learning.founded(conn, policy).gate
     return [
         triage.apply(

@@ -26,8 +26,8 @@ def arrive(conn: Connection, category: str, number: int, policy: Policy = POLICY
     dice = random.Random(f"{category}{number}")
     said = " ".join(dice.choices(WORDS[category], k=8) + dice.choices(["the", "we", "today", "again", "please"], k=6))
     ticket = stored_ticket(conn, subject=f"Case {number}", body=f"{said} {number}")
-    seen = flow._read_all(conn, [ticket.id], policy=policy)
-    return flow._apply_all(conn, seen, policy=policy, actor="agent:test", now=NOON)[0]
+    seen = flow.read_all(conn, [ticket.id], policy=policy)
+    return flow.apply_all(conn, seen, policy=policy, actor="agent:test", now=NOON)[0]
 
 
 def review(conn: Connection, ticket: Ticket, category: str, policy: Policy = POLICY) -> learning.Reviewed:
@@ -120,9 +120,9 @@ def test_a_p1_waits_for_a_person_under_any_certificate(conn: Connection) -> None
     ticket = stored_ticket(
         conn, subject="Outage", body="The site is down for all users, login password locked seat role"
     )
-    seen = flow._read_all(conn, [ticket.id], policy=POLICY)
+    seen = flow.read_all(conn, [ticket.id], policy=POLICY)
 
-    [done] = flow._apply_all(conn, seen, policy=POLICY, actor="a", now=NOON)
+    [done] = flow.apply_all(conn, seen, policy=POLICY, actor="a", now=NOON)
 
     assert (done.ticket.priority, done.ticket.status) == ("P1", "human_review")
 
