@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App as Cli
 from cyclopts import CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from opspilot_mcp import __version__, settings
 from opspilot_mcp.app import open_app, operator_principal
@@ -92,7 +93,7 @@ def demo(
 def triage(
     *,
     all_: Annotated[bool, Parameter(name="--all", negative="", help="The whole backlog.")] = False,
-    limit: Annotated[int, Parameter(help="At most this many, oldest first.")] = 100,
+    limit: Annotated[int, Parameter(help="At most this many, oldest first.", validator=Number(gte=1))] = 100,
     home: Home = None,
     as_json: Json = False,
 ) -> int:

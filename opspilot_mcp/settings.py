@@ -63,10 +63,14 @@ def _is_known(name: str) -> bool:
 
 def _home(env: Mapping[str, str], given: Path | None) -> Path:
     named = env.get("OPSPILOT_HOME", "").strip()
-    if given is None and named and not Path(named).expanduser().is_absolute():
-        raise BadSetting(f"OPSPILOT_HOME is {quoted(named)}, a relative path. Give the whole path.")
     home = given or (Path(named) if named else platformdirs.user_data_path("opspilot-mcp", appauthor=False))
-    home = home.expanduser().absolute()
-    if home.exists() and not home.is_dir():
+    try:
+        home = home.expanduser()
+        is_file = home.exists() and not home.is_dir()
+    except (OSError, RuntimeError, ValueError):  # a name too long, or the home of a user there is not
+        raise BadSetting(f"OPSPILOT_HOME is {quoted(str(home))}, which cannot be a folder. Name another.") from None
+    if given is None and named and not home.is_absolute():
+        raise BadSetting(f"OPSPILOT_HOME is {quoted(named)}, a relative path. Give the whole path.")
+    if is_file:
         raise BadSetting(f"OPSPILOT_HOME points to {home}, which is a file. Name a folder.")
-    return home
+    return home.absolute()

@@ -1,6 +1,7 @@
 """The ticket: its record, how it arrives, how it is read, and the queue most at risk first."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -25,6 +26,7 @@ MAX_BODY = 200_000
 MAX_NAME = 120
 MAX_EXTERNAL_ID = 200
 MAX_TAGS = 20
+_TAG_READ = 400  # characters of a tag that are looked at; 40 are kept
 COUNT_UP_TO = 1000
 
 OPEN = sla.IN_QUEUE
@@ -225,7 +227,8 @@ def _address(given: str | None) -> str | None:
 
 def clean_tags(given: Iterable[str]) -> tuple[str, ...]:
     """Return tags as stored: lower case, words joined by `_`, sorted, unique. Raises InvalidInput past 20 tags."""
-    kept = {"_".join(text.one_line(tag).lower().split())[:40] for tag in given}
+    # `;` and `,` part tags in files, so no tag can hold one.
+    kept = {"_".join(re.split(r"[\s;,]+", text.one_line(tag[:_TAG_READ]).lower()))[:40].strip("_") for tag in given}
     if len(kept) > MAX_TAGS:
         raise InvalidInput(f"{len(kept)} tags are more than {MAX_TAGS}. Keep those that matter.")
     return tuple(sorted(tag for tag in kept if tag))
