@@ -159,7 +159,7 @@ def _says_little(seen: Scan) -> bool:
         return False
     speaks_vaguely = any(hit.kind == "vague" for hit in seen.hits)
     critical = any(hit.kind in CRITICAL and not hit.negated for hit in seen.hits)
-    return len(content) <= 2 or (speaks_vaguely and len(content) <= _FEW_WORDS and not critical)
+    return len(content) <= 1 or (speaks_vaguely and len(content) <= _FEW_WORDS and not critical)
 
 
 def _derived(seen: Scan) -> list[Fact]:

@@ -29,6 +29,8 @@ HEAD_CHARS = 16_000
 TAIL_CHARS = 4_000
 
 _LONGEST_WORD = 40
+# Repeating a phrase adds nothing but work.
+MOST_HITS = 40
 _TOKEN = re.compile(
     r"\d+(?:[.,:]\d+)+|[^\W_]+(?:'[^\W_]+)*"
     # A blank line, or the line before a list item, ends a clause; a mail program's line wrap does not.
@@ -106,7 +108,19 @@ def _folding_table() -> dict[int, str]:
     for point in points:
         plain = unicodedata.normalize("NFKD", chr(point))[0].lower()
         table[point] = plain if len(plain) == 1 else chr(point)
-    table |= {0x2019: "'", 0x2018: "'", 0x02BC: "'", 0x60: "'", 0xB4: "'", 0xDF: "s", 0xE6: "a", 0xF8: "o", 0x142: "l", 0x131: "i", 0xA0: " "}
+    table |= {
+        0x2019: "'",
+        0x2018: "'",
+        0x02BC: "'",
+        0x60: "'",
+        0xB4: "'",
+        0xDF: "s",
+        0xE6: "a",
+        0xF8: "o",
+        0x142: "l",
+        0x131: "i",
+        0xA0: " ",
+    }
     return table
 
 
@@ -156,6 +170,7 @@ def read_words(text: str) -> Wording:
     return Wording(text, tuple(words), frozenset(questions))
 
 
+@lru_cache(maxsize=4096)
 def _step(item: str, gap: int) -> _Step:
     if item.count("(") != item.startswith("(") or item.count(")") != item.count("("):
         raise ValueError(f"brackets do not fit in {item!r}")
@@ -179,7 +194,7 @@ def _variants(phrase: str) -> list[str]:
 
 
 def _compile(kind: str, phrase: str, groups: Mapping[str, str]) -> _Phrase:
-    for name, words in groups.items():
+    for name, words in groups.items() if "{" in phrase else ():
         phrase = phrase.replace("{" + name + "}", "(" + "|".join(words.split()) + ")")
     steps: list[_Step] = []
     gap = 0
@@ -265,19 +280,25 @@ def _is_negated(words: tuple[Word, ...], places: list[int]) -> bool:
     return any(words[i].part == words[first].part and _denies(words, i) for i in (*before, *inside))
 
 
+def _candidates(phrases: Phrases, word: str) -> list[_Phrase]:
+    found = list(phrases.exact.get(word, ()))
+    for length in phrases.lengths:
+        if length <= len(word):
+            found.extend(phrases.prefixes.get(word[:length], ()))
+    return found + phrases.numbered if word[0].isdigit() else found
+
+
 def find(wording: Wording, phrases: Phrases) -> list[Hit]:
-    """Return every phrase that stands in the text, in order; each phrase at most once a starting word."""
-    hits = []
+    """Return the phrases that stand in the text, in order, at most `MOST_HITS` of a kind."""
+    hits: list[Hit] = []
+    counts: dict[str, int] = {}
     for at, word in enumerate(wording.words):
-        candidates = list(phrases.exact.get(word.text, ()))
-        for length in phrases.lengths:
-            if length <= len(word.text):
-                candidates.extend(phrases.prefixes.get(word.text[:length], ()))
-        if word.text[0].isdigit():
-            candidates.extend(phrases.numbered)
-        for phrase in candidates:
+        for phrase in _candidates(phrases, word.text):
+            if counts.get(phrase.kind, 0) >= MOST_HITS:
+                continue
             places = _match(phrase.steps, wording.words, at, word.clause)
             if places:
+                counts[phrase.kind] = counts.get(phrase.kind, 0) + 1
                 hits.append(Hit(phrase.kind, places[0], places[-1], _is_negated(wording.words, places)))
     return hits
 

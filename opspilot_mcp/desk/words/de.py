@@ -53,7 +53,8 @@ FACTS: dict[str, str] = {
         (stehen|steht|liegt|liegen) ~3 (still|lahm), (keine|keiner|niemand|kein) ~4
         (filiale|filialen|kasse|kassen|standort|mitarbeiter|kunde) ~5
         (mehr|arbeiten|verkaufen|kassieren|zugreifen|anmelden), (konnen|kann) ~3 nicht ~1
-        (arbeiten|verkaufen|kassieren|weiterarbeiten), komplett (weg|down|tot|ausgefallen|still)
+        (arbeiten|verkaufen|kassieren|weiterarbeiten), komplett (weg|down|tot|ausgefallen|still), {seite} ~7 nicht
+        mehr (aufrufbar|erreichbar|verfugbar|zuganglich), nicht (aufrufbar|erreichbar) ~6 (alle|allen|kunden|uns)
     """,
     "security": """
         datenleck, datenpanne, sicherheitsvorfall*, sicherheitslucke*, datenschutzverletzung*, datenschutzvorfall*,
@@ -76,7 +77,8 @@ FACTS: dict[str, str] = {
         (veranlasst|gemacht|beauftragt|autorisiert|bestellt), identitatsdiebstahl, an (falschen|falsche)
         (empfanger|kunden|person|adresse), (ehemalige*|ausgeschiedene*) ~2 (noch|weiterhin) ~2 zugriff,
         (anmeldungen|sitzungen|zugriffe|login|logins) ~4 (aus|von) ~2 (ausland|russland|china|unbekannt*|fremden), nie
-        (dort|da) gewesen
+        (dort|da) gewesen, (benutzer|nutzer|konto|admin) ~5 (keiner|niemand) ~3 kennt, (den|die|das) (keiner|niemand)
+        ~3 kennt, losegeld*, bitcoin, nicht (angefordert|veranlasst|beauftragt|genehmigt)
     """,
     "data_loss": """
         datenverlust*, {daten} ~5 {weg}, (alle|samtliche|#) ~2 {daten} ~4 (fehlen|leer),
@@ -159,13 +161,14 @@ FACTS: dict[str, str] = {
     """,
     "no_trouble": """
         kein* eile, nicht eilig, nicht dringend, alles (gut|bestens|ok), hat zeit, keine eile, nur
-        (feedback|ruckmeldung)
+        (feedback|ruckmeldung), lauft alles, alles lauft, kein ausfall
     """,
     "recovered": """
         (lauft|funktioniert|geht|gehen|laufen) ~3 wieder, (ist|sind|wurde|wieder|inzwischen) ~1
         (behoben|gelost|erreichbar), wieder (online|da), alles ~2 wieder (gut|ok|normal|da), erledigt,
         (ausfall|storung) ~1 (vorbei|vom|von|gestern|letzte*), (letzte|letzten) ~1 (ausfall|storung), wieder
-        (erreichbar|verfugbar|online|da|normal)
+        (erreichbar|verfugbar|online|da|normal), lauft alles, alles lauft ~1 wieder, war gestern, gestern ~2
+        (storung|ausfall)
     """,
     "legal": """
         anwalt*, anwalte, rechtsanwalt*, rechtliche*, rechtsweg, klage, verklagen, gericht, gerichtlich*, abmahnung*,

@@ -1,4 +1,8 @@
-"""English: what states a fact, names a subject, shows a mood. Notation: `desk/wording.py`."""
+"""English: what states a fact. Notation: `desk/wording.py`."""
+
+from opspilot_mcp.desk.words.en_subjects import CATEGORIES, MOODS, TAGS
+
+__all__ = ["CATEGORIES", "FACTS", "GROUPS", "MOODS", "TAGS"]
 
 GROUPS: dict[str, str] = {
     "site": """
@@ -81,7 +85,10 @@ FACTS: dict[str, str] = {
         (down|offline|cannot|unable|closed|stopped), (whole|entire|complete) ~2
         (company|business|office|team|hospital|school|factory|plant|warehouse) ~3
         (down|offline|stopped|standing|locked|cannot|unable), (cannot|unable) ~2 (work|operate|trade) at all,
-        (everything|everyone|everybody) ~2 (timing|times|timed) out
+        (everything|everyone|everybody) ~2 (timing|times|timed) out, (every|all|entire|whole) ~4
+        (terminal|terminals|till|tills|screen|screens|pc|pcs|computer|computers|workstation|workstations|shop|shops|
+        store|stores) ~4 (frozen|down|dead|offline|locked|black), cannot (sell|work|operate|trade|serve|process) ~1
+        (anything|anyone|anybody|any|all), (cannot|unable) ~1 (sell|ship|trade|operate|work) ~1 (since|until|right)
     """,
     "security": """
         (security|data|privacy|gdpr|cyber) (breach|incident|leak|attack), breach of ~3
@@ -127,14 +134,21 @@ FACTS: dict[str, str] = {
         (phishing|fake|scam|suspicious), phishing (mail*|email*|attack|page|link|message*|site), (stolen|lost|missing)
         ~2 (laptop|phone|device|notebook|computer|badge|usb|keycard|tablet|token),
         (laptop|phone|notebook|badge|tablet|device) ~3 stolen, (sql|code|script|command) injection, xss, csrf, idor,
-        cve, zero day, (security|critical) (vulnerability|hole|flaw|bug|issue|problem), vulnerability,
-        (exploited|exploiting), ~0 sent to ~1 wrong (person|customer|recipient*|company|client|patient), permission*
-        ~3 bypass*, (former|ex|dismissed|fired) ~1 (employee|employees|colleague|admin|staff) ~4 (still|can|has|have)
-        ~2 (access|log|see|read|login|active|open), (i|we) have never been ~2 (there|to|in),
-        (session|sessions|login|logins|device|devices|sign) ~6 from ~2
+        cve, zero day, security (vulnerability|hole|flaw|bug|issue|problem), critical (vulnerability|hole|flaw),
+        vulnerability, (exploited|exploiting), ~0 sent to ~1 wrong
+        (person|customer|recipient*|company|client|patient), permission* ~3 bypass*, (former|ex|dismissed|fired) ~1
+        (employee|employees|colleague|admin|staff) ~4 (still|can|has|have) ~2 (access|log|see|read|login|active|open),
+        (i|we) have never been ~2 (there|to|in), (session|sessions|login|logins|device|devices|sign) ~6 from ~2
         (belarus|ukraine|india|iran|pakistan|turkey|romania|indonesia|thailand|egypt|morocco|abroad|overseas|
         elsewhere|region|cities|town), do not recogni*, (not|never) recogni* ~3
-        (device|login|session|transaction|charge|activity), pretends to (be|come)
+        (device|login|session|transaction|charge|activity), pretends to (be|come), {private} ~2 (of|from|belonging) ~2
+        (stranger|strangers|someone|somebody), (whom|who|that) (i|we) do not know, never heard of, nobody ~3
+        (approved|authori*|requested) ~1 (them|it|this|these|that),
+        (person|employee|colleague|contractor|user|manager|admin) ~3 (dismissed|fired|terminated|left) ~6 (still|can)
+        ~2 (open|access|log|see|read|edit|login|download), ransom, bitcoin,
+        (code|codes|login|logins|reset|resets|mail|mails|email|emails|charge|charges|order|orders|payment|payments|
+        sms) ~7 (did|have) not (request|ask|order|make|initiate|authori*), extort*, blackmail*, (leaks|leaking) ~3
+        (data|customer|customers|personal|information)
     """,
     "data_loss": """
         data (loss|lost|gone), loss of ~3 (data|records|files), (lost|losing) ~1
@@ -384,114 +398,5 @@ FACTS: dict[str, str] = {
         instantly, right now, straight away, as soon as possible, at once, hurry, now please, every minute, stat, sos,
         mayday, (this|it) is ~1 emergency, (is|very|business|extremely|absolutely|mission|so) critical, call me ~3
         (once|immediately|now)
-    """,
-}
-
-TAGS: dict[str, str] = {
-    "sso": "sso, saml, oidc, okta, entra, azure ad, active directory, single sign, scim, ldap",
-    "login": """
-        login, log in, logging in, sign in, signin, signing in, logged out, locked out, cannot log, authentication
-    """,
-    "password": "password*, passcode, credential*",
-    "mfa": """
-        2fa, mfa, authenticator, two factor, second factor, one time code, otp, six digits, verification code
-    """,
-    "permissions": """
-        permission*, access (rights|to|denied), role, roles, admin rights, administrator*, privilege*
-    """,
-    "invoice": "invoice*, bill, bills, billing, receipt*, vat",
-    "refund": "refund*, money back, reimburse*, chargeback*, credit note",
-    "payment": "payment*, card, charged, charge, charges, paypal, iban, bank, direct debit",
-    "subscription": """
-        subscription*, renewal*, renew, plan, upgrade, downgrade, cancel, cancellation, licen*, trial
-    """,
-    "export": "export*, csv, download*",
-    "import": "import*, upload*, migrat*",
-    "api": "api, apis, webhook*, endpoint*, sdk, rest, graphql",
-    "integration": "integration*, connector*, zapier, slack, salesforce, teams, outlook, sync*",
-    "email": "email*, mail, mails, mailbox, outlook, inbox, smtp",
-    "notification": "notification*, reminder*, alerts",
-    "report": "report*, dashboard*, analytics, chart*, statistic*",
-    "search": "search*",
-    "performance": """
-        slow*, latency, performance, timeout*, times out, timed out, lag*, loading forever, takes ~2 minutes
-    """,
-    "mobile": "mobile, iphone, ipad, android, ios, phone app, tablet",
-    "printing": "print*",
-    "hardware": """
-        laptop*, monitor*, keyboard*, mouse, docking, headset*, battery, charger, scanner*, webcam
-    """,
-    "network": "network, vpn, wifi, internet, dns, firewall, proxy",
-    "storage": "storage, disk, quota, backup*, drive",
-    "crash": "crash*, freez*, frozen, hangs",
-    "error": "error*, exception, 500, 502, 503, 504, 404, 403, bug, bugs",
-    "regression": """
-        since ~3 (update|version|release|upgrade), after ~3 (update|version|release|upgrade), regression,
-        (worked|working) ~2 (before|yesterday|last), new version, the update
-    """,
-    "calendar": "calendar*, appointment*, meeting*, schedul*",
-    "language": "language*, translation*, locali*",
-    "privacy": "gdpr, privacy, personal data, data protection, erasure",
-    "cancellation": "cancel*, terminate ~2 (contract|account|subscription), close ~1 account",
-    "how_to": "how (do|can|to), where (do|can|is), manual, documentation, tutorial, guide",
-}
-
-CATEGORIES: dict[str, str] = {
-    "billing": """
-        invoice*, billing, billed, payment*, pay, paying, paid, charge, charged, charges, refund*, subscription*,
-        price, prices, pricing, fee, fees, credit card, card ~1 (declined|ending|expired|number), vat, tax, receipt*,
-        renewal*, downgrade, discount, quote, quotation, purchase order, chargeback*, credit note, direct debit,
-        overcharg*, cancelled ~4 renewal, (annual|monthly|yearly) ~1 (plan|amount|billing|payment), money back,
-        licence fee, cost, costs, upgrade ~3 plan, coupon, bank account, iban
-    """,
-    "technical": """
-        error*, crash*, bug, bugs, broken, fails, failed, failing, slow, server, outage, down, exception, not work*,
-        does not ~1 (load|work|open|start|sync|save|send|show), stuck, timeout*, 500, 502, 503, 504, 404, sync*, api,
-        webhook*, export*, import*, print*, upload*, install*, update, version, screen, browser, page, button,
-        buttons, nothing loads, missing data, data loss, integration*, blank, freez*, connection, network, vpn,
-        report, reports, dashboard, search, notification*, backup*, blurry, cut off, how do i, where can i, settings,
-        configure*, setup, cannot ~1 (create|save|open|export|import|upload|download|print|load|send),
-        (another|other|different|wrong) ~1 (company|customer|tenant|client|organisation|organization|firm|patient) s?,
-        (another|other|different) ~1 (companys|customers|tenants|clients|firms|patients), time zone, timezone, wrong
-        (time|date|page|result|results)
-    """,
-    "account": """
-        login, log in, logging in, sign in, signing in, signed in, sign up, logged in, password*, account, locked,
-        locked out, 2fa, mfa, authenticator, username, user name, profile, permission*, access ~2
-        (of|for|to|denied|rights), invite*, invitation*, role, roles, sso, saml, email address, verification*, verify,
-        former employee, recovery, ownership, owner, register, registration, activation, admin rights, delete ~2
-        account, deactivate*, credential*, new (user|employee|colleague|joiner), name change, security question*
-    """,
-    "feature_request": """
-        feature request, feature idea, would be (nice|great|helpful|cool|useful|good), it would help, please add,
-        could you add, can you add, wish, wishlist, suggestion*, suggest, enhancement*, dark mode, dark theme, ability
-        to, option to, possibility to, roadmap, any plans, is this planned, improvement*, idea, would love, missing
-        feature, support for, please support, please consider, i wish, feature
-    """,
-    "other": """
-        thanks to, just wanted to say thank, just a note to say, spot on, job, jobs, career*, internship, vacancy,
-        office, visit, tour, tours, press, journalist, interview, partnership, partner, sponsor*, conference,
-        newsletter, survey, marketing, school project, student, feedback, compliment*, kudos, well done, status page,
-        write up, unsubscribe, seo, gift, birthday, holiday, christmas, cooperation
-    """,
-}
-
-MOODS: dict[str, str] = {
-    "positive": """
-        love, loved, great, excellent, amazing, fantastic, wonderful, awesome, perfect, happy, pleased, grateful,
-        appreciate*, thank you so much, well done, kudos, brilliant, superb, delighted, good (work|job|luck), warm
-        greetings, glad, enjoy*, impressed, helpful, nice work, many thanks, a big thank
-    """,
-    "negative": """
-        annoying, annoyed, frustrat*, angry, terrible, horrible, awful, worst, unacceptable, disappoint*, ridiculous,
-        useless, disgust*, fed up, waste, wasted, rude, never again, (third|fourth|fifth|second|#) time, still
-        (not|no|waiting), complain*, complaint, incompetent, unhappy, joke, hate, bad, poor, again and again, nobody
-        (answers|replies|responds|cares), no (answer|reply|response), who tests, lawyer, sick of, cancel or, shame,
-        scam, lost ~2 (trust|patience|faith), not happy, (really|very) (bad|poor|annoyed|upset|unhappy), upset, wrong
-        product, we missed, different product, does not work again, as i wrote, as i said, already
-        (told|wrote|said|asked), sarcas*, seriously, cannot believe, pathetic, ignored
-    """,
-    "irony": """
-        wow, truly, brilliant, great update, who tests, thanks for nothing, well done, bravo, congratulations
     """,
 }

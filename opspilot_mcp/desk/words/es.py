@@ -66,7 +66,8 @@ FACTS: dict[str, str] = {
         (portatil|movil|ordenador|telefono), no (fui|he sido) yo, vulnerabilidad*, suplantacion, (ex|antiguo|antigua)
         ~1 (empleado|empleada) ~4 (todavia|aun|sigue) ~3 acceso, yo no (hice|he hecho|solicite|autorice),
         (sesiones|sesion|accesos|inicios) ~4 desde ~3 (extranjero|rusia|china|pais|ciudad|desconocid*), no reconozco,
-        nunca he estado
+        nunca he estado, rescate, bitcoin, (codigos|codigo|transferencia|transferencias|pago|pagos) ~6 no ~2
+        (solicitado|pedido|autorizado|hecho), (no hemos|no he) ~1 (solicitado|autorizado|pedido)
     """,
     "data_loss": """
         perdida (de|total) ~2 {datos}, (perdido|perdimos|borrado|borraron|eliminado) ~3 {datos}, {datos} ~5 {perdido},

@@ -71,7 +71,9 @@ FACTS: dict[str, str] = {
         moi, je n ai (pas|jamais) (demande|fait|effectue|autorise), usurpation, (ancien|ancienne|ex) ~1
         (salarie|salariee|employe|employee|collegue) ~4 (toujours|encore) ~2 acces, envoye* ~3 mauvais*
         (destinataire|client|personne|patient), (connexions|connexion|sessions|session) ~4 (depuis|de|venant) ~3
-        (etranger|russie|chine|pays|inconnu*|ville), n ai rien demande, jamais (alle|allee), je ne reconnais pas
+        (etranger|russie|chine|pays|inconnu*|ville), n ai rien demande, jamais (alle|allee), je ne reconnais pas,
+        rancon, bitcoin, (codes|code|virement|virements|paiement|paiements) ~6 (pas|jamais)
+        (demande|demandes|autorise|autorises|effectue)
     """,
     "data_loss": """
         perte ~1 (de|des|d) ~2 {donnees}, perdu ~2 (toutes|tous|nos|mes|les|l) ~2 {donnees}, {donnees} ~5 {perdu},
