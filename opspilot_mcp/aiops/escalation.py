@@ -11,7 +11,7 @@ from opspilot_mcp import proposals, text
 from opspilot_mcp.aiops import incidents
 from opspilot_mcp.aiops.incidents import Incident, Tier
 from opspilot_mcp.clock import iso
-from opspilot_mcp.errors import IllegalMove, InvalidInput, quoted
+from opspilot_mcp.errors import IllegalMove, InvalidInput
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.proposals import NewProposal, Proposal
 
@@ -90,7 +90,7 @@ def page(
     """
     if channel not in policy.channels:
         known = ", ".join(sorted(policy.channels))
-        raise InvalidInput(f"{quoted(channel)} is not a channel alias. Known: {known}.")
+        raise InvalidInput(f"That is not a channel alias. Known: {known}.")
     incident = incidents.get(conn, incident_id)
     if incident.state == "merged":
         raise IllegalMove(f"{incident.id} was merged. get_incident names the one that holds its alerts.")
