@@ -8,12 +8,13 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 
 from opspilot_mcp.errors import OpsPilotError, StoreBusy, StoreUnusable
@@ -71,7 +72,6 @@ class Facts(BaseModel):
     requester_id: int | None = None
     address: str | None = Field(default=None, max_length=320)
     is_verified: bool = False
-    title: str = ""
     thread: str = ""  # what the customer and we wrote: details found here are not somebody else's
 
 
@@ -199,6 +199,7 @@ _COLUMNS = [
 ]
 
 
+_PROPOSALS = select(*_COLUMNS).where(proposals.c.id.in_(bindparam("ids", expanding=True)))
 _UNSEEN = select(proposals.c.id).where(proposals.c.outcome.is_(None)).order_by(proposals.c.id).limit(BATCH)
 
 
@@ -206,29 +207,41 @@ def unseen(conn: Connection, *, skip: frozenset[int] = frozenset()) -> list[tupl
     """Return (number, look) for proposals no gate has answered yet, oldest first, but for those in `skip`."""
     query = _UNSEEN.where(proposals.c.id.not_in(skip)) if skip else _UNSEEN
     numbers = [int(number) for number in conn.execute(query).scalars()]
-    found = _rows(conn, numbers)
-    return [(number, _look(conn, found.get(number))) for number in numbers]
+    found = _looks(conn, numbers, thread=True)
+    return [(number, found.get(number, Look(row=None, facts=None))) for number in numbers]
 
 
 def look_whole(conn: Connection, numbers: list[int]) -> dict[int, Look]:
     """Return `look_at` with each ticket's thread, which the flags of a new wording need."""
-    return look_at(conn, numbers, thread=True)
+    return _looks(conn, numbers, thread=True)
 
 
-def look_at(conn: Connection, numbers: list[int], *, thread: bool = False) -> dict[int, Look]:
+def look_at(conn: Connection, numbers: list[int]) -> dict[int, Look]:
     """Return what the desk says now of these proposals; one that is gone is missing."""
     found: dict[int, Look] = {}
     for start in range(0, len(numbers), BATCH):
-        rows = _rows(conn, numbers[start : start + BATCH])
-        found.update({number: _look(conn, row, thread=thread) for number, row in rows.items()})
+        found |= _looks(conn, numbers[start : start + BATCH], thread=False)
     return found
+
+
+def _looks(conn: Connection, numbers: list[int], *, thread: bool) -> dict[int, Look]:
+    sources: dict[int, SourceRow | None] = {}
+    for number, row in _rows(conn, numbers).items():
+        try:
+            sources[number] = SourceRow.model_validate(row)
+        except ValidationError:
+            sources[number] = None
+    facts = _facts(conn, [source for source in sources.values() if source], thread=thread)
+    return {
+        number: Look(row=source, facts=facts.get(source.subject)) if source else Look(row=None, facts=None)
+        for number, source in sources.items()
+    }
 
 
 def _rows(conn: Connection, numbers: list[int]) -> dict[int, dict[str, object]]:
     """Return proposals by number; one that breaks the limits is left out, and does not hide the others."""
-    query = select(*_COLUMNS)
     try:
-        rows = conn.execute(query.where(proposals.c.id.in_(numbers))).mappings().all()
+        rows = conn.execute(_PROPOSALS, {"ids": numbers}).mappings().all()
         return {int(row["number"]): dict(row) for row in rows}
     except DBAPIError as error:
         if not _is_too_big(error):
@@ -245,18 +258,6 @@ def _is_too_big(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_TOOBIG
 
 
-def _look(conn: Connection, row: dict[str, object] | None, *, thread: bool = True) -> Look:
-    try:
-        source = SourceRow.model_validate(row)
-        return Look(row=source, facts=_facts(conn, source, thread=thread))
-    except (ValidationError, ValueError):
-        return Look(row=None, facts=None)
-    except DBAPIError as error:
-        if not _is_too_big(error):
-            raise
-        return Look(row=None, facts=None)
-
-
 def _text(data: bytes) -> str | bytes:
     """Return a text value; one that is not UTF-8 stays bytes, which no field of ours accepts."""
     try:
@@ -265,59 +266,67 @@ def _text(data: bytes) -> str | bytes:
         return data
 
 
-def _facts(conn: Connection, row: SourceRow, *, thread: bool) -> Facts | None:
-    if row.subject.startswith("INC-"):
-        return _incident_facts(conn, ids.number("INC", row.subject))
-    number = ids.number("T", row.subject)
-    found = conn.execute(
-        select(
-            tickets.c.status,
-            tickets.c.version,
-            tickets.c.merged_into,
-            tickets.c.requester_id,
-            tickets.c.requester_verified,
-            tickets.c.subject,
-            tickets.c.body,
-            requesters.c.address,
-        )
-        .outerjoin(requesters, requesters.c.id == tickets.c.requester_id)
-        .where(tickets.c.id == number)
-    ).first()
-    if found is None:
-        return None
+_TICKETS = (
+    select(
+        tickets.c.id,
+        tickets.c.status,
+        tickets.c.version,
+        tickets.c.merged_into,
+        tickets.c.requester_id,
+        tickets.c.requester_verified,
+        requesters.c.address,
+    )
+    .outerjoin(requesters, requesters.c.id == tickets.c.requester_id)
+    .where(tickets.c.id.in_(bindparam("ids", expanding=True)))
+)
+_INCIDENTS = select(incidents.c.id, incidents.c.state, incidents.c.version, incidents.c.merged_into).where(
+    incidents.c.id.in_(bindparam("ids", expanding=True))
+)
+_OPENING = select(tickets.c.subject, tickets.c.body).where(tickets.c.id == bindparam("ticket"))
+_REPLIES = (
+    select(replies.c.body).where(replies.c.ticket_id == bindparam("ticket")).order_by(replies.c.id.desc()).limit(100)
+)
+
+
+def _facts(conn: Connection, rows: list[SourceRow], *, thread: bool) -> dict[str, Facts]:
+    """Return what the desk says of the tickets and incidents of `rows`, by their ids; the unreadable are missing."""
+    wanted = {row.subject for row in rows}
+    ticket_ids = [ids.number("T", one) for one in wanted if one.startswith("T-")]
+    incident_ids = [ids.number("INC", one) for one in wanted if one.startswith("INC-")]
+    found: dict[str, Facts] = {}
+    for row in conn.execute(_TICKETS, {"ids": ticket_ids}).mappings() if ticket_ids else ():
+        with suppress(ValidationError):
+            found[ids.shown("T", row["id"])] = _ticket_facts(conn, row, thread=thread)
+    for row in conn.execute(_INCIDENTS, {"ids": incident_ids}).mappings() if incident_ids else ():
+        with suppress(ValidationError):
+            merged = row["merged_into"] is not None or row["state"] == "merged"
+            facts = Facts(status=row["state"], version=row["version"], is_merged=merged)
+            found[ids.shown("INC", row["id"])] = facts
+    return found
+
+
+def _ticket_facts(conn: Connection, row: RowMapping, *, thread: bool) -> Facts:
     return Facts(
-        status=found.status,
-        version=found.version,
-        is_merged=found.merged_into is not None,
-        requester_id=found.requester_id,
-        address=found.address,
-        is_verified=found.requester_verified is True,
-        title=found.subject[:300],
-        thread=_thread(conn, number, f"{found.subject}\n{found.body}") if thread else "",
+        status=row["status"],
+        version=row["version"],
+        is_merged=row["merged_into"] is not None,
+        requester_id=row["requester_id"],
+        address=row["address"],
+        is_verified=row["requester_verified"] is True,
+        thread=_thread(conn, row["id"]) if thread else "",
     )
 
 
-def _thread(conn: Connection, ticket: int, opening: str) -> str:
-    bodies = conn.execute(
-        select(replies.c.body).where(replies.c.ticket_id == ticket).order_by(replies.c.id.desc()).limit(100)
-    ).scalars()
-    return "\n".join([opening, *bodies])[:_THREAD_CHARS]
-
-
-def _incident_facts(conn: Connection, number: int) -> Facts | None:
-    found = conn.execute(
-        select(incidents.c.state, incidents.c.version, incidents.c.merged_into, incidents.c.title).where(
-            incidents.c.id == number
-        )
-    ).first()
-    if found is None:
-        return None
-    return Facts(
-        status=found.state,
-        version=found.version,
-        is_merged=found.merged_into is not None or found.state == "merged",
-        title=found.title[:300],
-    )
+def _thread(conn: Connection, ticket: int) -> str:
+    """Return what was written on the ticket, newest replies kept; "" when it is too big to read, so all is flagged."""
+    try:
+        opening = conn.execute(_OPENING, {"ticket": ticket}).one()
+        bodies = conn.execute(_REPLIES, {"ticket": ticket}).scalars().all()
+    except DBAPIError as error:
+        if not _is_too_big(error):
+            raise
+        return ""
+    return "\n".join(str(part) for part in (*opening, *bodies))[:_THREAD_CHARS]
 
 
 def clear_hold(conn: Connection, number: int) -> None:

@@ -39,6 +39,9 @@ from opspilot_mcp.store.files import write_private
 
 T = TypeVar("T")
 
+_MOST_BATCHES = 100
+_FOLLOW_MS = 5_000
+
 
 async def init(root: Path, name: str, passphrase: str, *, now: int) -> str:
     """Set up a gate with its first approver; returns the key's id. Raises BadSetting when there is one already."""
@@ -93,7 +96,7 @@ class Gate:
         self.desk = Desk(home.desk_db)
         self.checkpoints = audit.Checkpoints(home)
         self._unanswerable: set[int] = set()
-        self._beat_ms = 0
+        self._beat_ms = self._followed_ms = 0
         self._said: tuple[str | None, str | None] | None = None
         self.wire = channels.Wire(home.gate, home.sent, frozenset(authority.policy.network.allow_private))
 
@@ -130,17 +133,24 @@ class Gate:
 
         Raises StoreUnusable while there is no desk database.
         """
-        taken = batch = await self.take_new(now=now)
-        while batch == deskside.BATCH:
+        taken = 0
+        for _ in range(_MOST_BATCHES):
             batch = await self.take_new(now=now)
             taken += batch
+            if batch < deskside.BATCH:
+                break
+            await self.tell(now=now)  # what is answered does not come again
+        await self.follow(now=now)
+        await self.tell(now=now)
+        return taken
+
+    async def follow(self, *, now: int) -> None:
+        """Take over what changed at the desk about messages that may still leave."""
         open_ones = await self.db.read(upkeep.open_proposals)
         if open_ones:
             looks = await self.desk.read(deskside.look_at, open_ones)
             if await self.db.read(upkeep.has_moved, looks):
                 await self.db.write(upkeep.follow, looks, now=now)
-        await self.tell(now=now)
-        return taken
 
     async def take_new(self, *, now: int) -> int:
         """Snapshot proposals not seen before; returns how many."""
@@ -160,10 +170,11 @@ class Gate:
 
     async def tell(self, *, now: int) -> None:
         """Write outcomes and the heartbeat into the desk, and the checkpoint beside the database."""
-        told = await self.db.read(upkeep.unmirrored)
-        if told:
+        while told := await self.db.read(upkeep.unmirrored):
             await self.desk.write(upkeep.tell, told, now=now)
             await self.db.write(upkeep.set_mirrored, told)
+            if len(told) < upkeep.MIRROR_BATCH:
+                break
         await _checkpoint(self.db, self.checkpoints, now=now)
 
     async def beat(self, *, now: int) -> None:
@@ -395,7 +406,7 @@ class Gate:
         """
         read_clock = clock_ms or (lambda: now)
         await self.check_restored(now=now)
-        await self.sync(now=now)
+        await self._sync_in_time(now=now)
         await self._beat_in_time(now=now)
         if await self.db.read(dispatch.has_run_out, now=now):
             await self.db.write(dispatch.expire, now=now)
@@ -405,6 +416,14 @@ class Gate:
             sent += await self._deliver(number, proposal, read_clock)
         await self.tell(now=now)
         return sent
+
+    async def _sync_in_time(self, *, now: int) -> None:
+        """Take what is new at every turn; look at what waits every five seconds: a claim looks again anyway."""
+        if not 0 <= now - self._followed_ms < _FOLLOW_MS:
+            await self.sync(now=now)
+            self._followed_ms = now
+        elif await self.take_new(now=now):
+            await self.tell(now=now)
 
     async def _beat_in_time(self, *, now: int) -> None:
         """Write the heartbeat when its last one is a third of the way to being stale, or says something else."""

@@ -14,7 +14,7 @@ from opspilot_mcp.gate.schema import messages
 from opspilot_mcp.gate.snapshots import OPEN, Message
 from opspilot_mcp.store import ids
 
-_MIRROR_BATCH = 500
+MIRROR_BATCH = 500
 _SHOWN: dict[str, proposals.Outcome] = {"void": "rejected"}
 
 
@@ -89,7 +89,7 @@ def unmirrored(conn: Connection) -> list[tuple[Message, str, str | None]]:
     """Return (message, detail, sent text) of messages whose outcome the desk has not been told."""
     found = []
     rows = conn.execute(
-        select(messages.c.id).where(messages.c.mirrored.is_(False)).order_by(messages.c.id).limit(_MIRROR_BATCH)
+        select(messages.c.id).where(messages.c.mirrored.is_(False)).order_by(messages.c.id).limit(MIRROR_BATCH)
     ).scalars()
     for number in rows.all():
         message, content = snapshots.by_number(conn, number), snapshots.content(conn, number)
