@@ -50,6 +50,8 @@ _NOT_NEGATING = word_set(
     "ahnung nur weiss wissen antwort zweifel sais sur seulement idee reponse doute solo se duda respuesta"
 )
 _NEGATION_REACH = 3
+# Who is affected stands after the verb: in "search does not work for all users" the verb is denied, not the users.
+_DENIED_ONLY_NEXT = frozenset({"affected"})
 
 
 class Word(NamedTuple):
@@ -272,10 +274,10 @@ def _denies(words: tuple[Word, ...], at: int) -> bool:
     return following not in _NOT_NEGATING
 
 
-def _is_negated(words: tuple[Word, ...], places: list[int]) -> bool:
+def _is_negated(words: tuple[Word, ...], places: list[int], *, reach: int) -> bool:
     """Tell whether a negator stands shortly before the phrase, or in a gap inside it."""
     first = places[0]
-    before = range(max(0, first - _NEGATION_REACH), first)
+    before = range(max(0, first - reach), first)
     inside = (i for i in range(first, places[-1]) if i not in places)
     return any(words[i].part == words[first].part and _denies(words, i) for i in (*before, *inside))
 
@@ -299,7 +301,9 @@ def find(wording: Wording, phrases: Phrases) -> list[Hit]:
             places = _match(phrase.steps, wording.words, at, word.clause)
             if places:
                 counts[phrase.kind] = counts.get(phrase.kind, 0) + 1
-                hits.append(Hit(phrase.kind, places[0], places[-1], _is_negated(wording.words, places)))
+                reach = 1 if phrase.kind in _DENIED_ONLY_NEXT else _NEGATION_REACH
+                is_negated = _is_negated(wording.words, places, reach=reach)
+                hits.append(Hit(phrase.kind, places[0], places[-1], is_negated))
     return hits
 
 

@@ -76,7 +76,7 @@ FACTS: dict[str, str] = {
         (all|every|everyone|everybody|entire|whole) ~5 (cannot|unable) ~2
         (log|sign|login|access|connect|work|get|reach|open), (all|every|everyone|everybody|entire|whole) ~4
         (locked|kicked|logged|thrown) out, (every|all|any)
-        (page|pages|request|requests|call|calls|screen|screens|endpoint|endpoints)
+        (page|pages|request|requests|call|calls|screen|screens|endpoint|endpoints) ~4
         (500|502|503|504|timeout|timeouts|fails|fail|failing|blank|error|errors|white|timing|times), (500|502|503|504)
         ~4 (everywhere|every|everyone), (cannot|unable) ~2 (reach|access|load) ~2 {site} ~3
         (all|anyone|everyone|whole), (blackout|bluescreen) ~4 (all|every|whole|entire), (nobody|noone|none) ~4
@@ -101,7 +101,7 @@ FACTS: dict[str, str] = {
         (as|my|our|into|in|account|password|mailbox|access), {thief} ~1 (is|has|was) ~2
         (using|accessing|reading|logged|access) ~3 (my|our|account|mailbox|data|credentials|password),
         (see|seeing|view|read|access|shows|shown|show|showing|lists|listing|got|received|download|downloaded|displays|
-        belong|belongs|belonging) {other} s? ~1 {party} s? ~4 {private},
+        belong|belongs|belonging) ~4 {other} s? ~1 {party} s? ~4 {private},
         (see|view|read|access|shows|showing|got|received|download|shown) ~3 {private} ~2 (of|from|belonging|for) ~1
         {other} ~1 {party}, {private} ~2 (of|from|belonging) ~1 {other} ~1 {party}, {private} ~3 (not|isnt)
         (ours|mine), {other} s? ~1 {party} s? ~1 {private} ~3
@@ -114,7 +114,7 @@ FACTS: dict[str, str] = {
         ~3 (plain text|clear text|plaintext), (leaked|exposed|published|pushed|committed|posted) ~3
         (data|credentials|passwords|password|keys|token|database|key|secret|secrets),
         (customer|customers|personal|patient|private|client|user|payroll|salary|sensitive|confidential|medical|bank|
-        employee|student) ~2 (data|details|records|information|files|numbers|addresses|list)
+        employee|student) ~2 (data|details|records|information|files|numbers|addresses|list) ~4
         (exposed|leaked|visible|public|publicly|stolen|accessible|published|online|readable|google|anyone|everyone|
         wrong), (anyone|everyone|everybody|anybody) ~3 (can|could) ~1 (see|read|view|open|access|download) ~4
         (our|my|all|data|customer*|private|personal|salar*|payroll|hr|confidential), without ~1

@@ -41,7 +41,7 @@ FACTS: dict[str, str] = {
         {servicio} ~4 (caido|caida|caidos|caidas|inaccesible|inaccesibles|offline|inactivo|muerto|colapsado),
         {servicio} ~4 fuera de (servicio|linea), se (cayo|cayeron) ~3 {servicio}, se ha caido, {servicio} no responde,
         {servicio} ~2 no esta ~1 (disponible|accesible|operativo), caida (total|general|del|de|completa), no ~1
-        (disponible|accesible) ~3 (sitio|sistema), nada funciona, no funciona nada, no (carga|abre|va) nada, nadie ~2
+        (disponible|accesible) ~3 (sitio|sistema), nada funciona, no funciona nada, no (carga|abre|va) nada, nadie ~4
         (puede|consigue|logra) ~5 (acceder|entrar|trabajar|iniciar|conectar|conectarse|usar),
         (produccion|actividad|empresa|fabrica) ~2 (parada|detenida|paralizada), interrupcion (total|del|general),
         apagon, (todos|todas|ningun|ninguno) ~5 (no)? ~1 (pueden|puede|podemos) ~4
