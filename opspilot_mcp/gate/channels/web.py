@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from opspilot_mcp.gate.channels import SendFailed, Wire
@@ -90,9 +91,15 @@ def _connect(
 def tls(ca_file: str | None, wire: Wire) -> ssl.SSLContext:
     """Return a context that checks certificates and names, TLS 1.2 or newer."""
     try:
-        context = ssl.create_default_context(cafile=str(wire.gate / ca_file) if ca_file else None)
+        return _context(str(wire.gate / ca_file) if ca_file else None)
     except (OSError, ssl.SSLError) as error:
         raise SendFailed("ca_file cannot be read") from error
+
+
+@lru_cache(maxsize=16)
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    """Loading the authorities costs 30 ms: once a file and a process is enough."""
+    context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
