@@ -128,7 +128,8 @@ async def _forgetting(app: Starlette) -> AsyncIterator[None]:
     async def forget() -> None:
         while True:
             await asyncio.sleep(_PURGE_S)
-            app.state.door.sign_ins.purge(now=await app.state.door.instant())
+            with contextlib.suppress(OpsPilotError):
+                app.state.door.sign_ins.purge(now=await app.state.door.instant())
 
     task = asyncio.create_task(forget())
     try:

@@ -163,11 +163,12 @@ def decides(page: Page) -> Endpoint:
     """Make a page that takes a decision: signed in, and through a form of ours that was not sent before."""
 
     async def endpoint(request: Request) -> Response:
-        turn = await turn_of(request)
+        form, turn = await form_of(request), await turn_of(request)
         if turn is None:
-            to = request.url.path.rpartition("/")[0]
-            return sign_in_page(request, status=401, problem="The sign-in is over. Nothing was decided.", to=to)
-        turn.form = await form_of(request)
+            to, words = request.url.path.rpartition("/")[0], form.get("body", "")
+            said = "The sign-in is over. Nothing was decided."
+            return sign_in_page(request, status=401, problem=said, to=to, words=words)
+        turn.form = form
         check_token(turn.door, turn.cookie, request.url.path, turn.form)
         return await page(turn)
 
@@ -240,9 +241,18 @@ def check_token(door: Door, cookie: str, path: str, form: dict[str, str]) -> Non
 
 
 def sign_in_page(
-    request: Request, *, status: int = 200, problem: str = "", name: str = "", to: str | None = None
+    request: Request,
+    *,
+    status: int = 200,
+    problem: str = "",
+    name: str = "",
+    to: str | None = None,
+    words: str = "",
 ) -> Response:
-    """Return the sign-in page; its form leads back to where the person wanted to go."""
+    """Return the sign-in page; its form leads back to where the person wanted to go.
+
+    `words` are what the person had written when the sign-in ended, shown so that they can be copied.
+    """
     door: Door = request.app.state.door
     known = request.cookies.get(door.cookie_name, "")
     cookie = known if 20 <= len(known) <= 100 and known.isascii() else sessions.SignIns.new_cookie()
@@ -250,6 +260,7 @@ def sign_in_page(
     page = door.env.get_template("sign_in.html").render(
         problem=problem,
         name=name,
+        words=words,
         to=safe_path(wanted),
         token=door.sign_ins.form_token(cookie, "/sign-in", now=door.now()),
         isolation=screen.isolation(door.gate.home),

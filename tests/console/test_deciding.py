@@ -9,7 +9,7 @@ from opspilot_mcp import proposals
 from opspilot_mcp.console import app as console
 from opspilot_mcp.gate.schema import messages
 from tests.console.conftest import Browser, Time, signed_in
-from tests.gate.conftest import NOON, PASSPHRASE, House
+from tests.gate.conftest import MINUTE, NOON, PASSPHRASE, House
 
 SMTP = '[channels.replies]\nkind = "smtp"\nhost = "127.0.0.1"\n[channels.oncall]\nkind = "file"\n'
 
@@ -144,6 +144,18 @@ async def test_edited_words_can_be_signed_at_once(ana: Browser, house: House) ->
 
     view = await house.gate.view(message_id)
     assert (view.message.version, view.message.state, view.text) == (2, "approved", "Call Ana.")
+
+
+async def test_words_written_too_slowly_can_be_copied(ana: Browser, house: House, time: Time) -> None:
+    message_id = await house.page()
+    await ana.get(f"/messages/{message_id}")
+    time.now = NOON + 20 * MINUTE
+
+    answer = await ana.press(f"/messages/{message_id}/edit", title="db-1", body="A long answer & more.", then="sign")
+
+    assert answer.status_code == 401
+    assert "A long answer &amp; more.</textarea>" in ana.page
+    assert f'name="to" value="/messages/{message_id}"' in ana.page
 
 
 async def test_words_that_turn_out_high_risk_are_not_signed_unseen(ana: Browser, house: House) -> None:

@@ -8,6 +8,7 @@ from opspilot_mcp import clock
 from opspilot_mcp.console.door import Page, Turn
 from opspilot_mcp.console.pages.approvals import message_page
 from opspilot_mcp.errors import NotAllowed, OpsPilotError
+from opspilot_mcp.gate import deskside, dispatch, snapshots
 from opspilot_mcp.gate.approvers import Session
 from opspilot_mcp.gate.decisions import Decision
 
@@ -20,7 +21,7 @@ def deciding(decide: Decide) -> Page:
     async def page(turn: Turn) -> Response:
         message_id = turn.request.path_params["id"]
         try:
-            await _follow(turn)
+            await _follow(turn, message_id)
             notice = await decide(turn, message_id)
         except OpsPilotError as error:
             return await message_page(turn, message_id, status=409, problem=str(error), typed=_kept(turn.form))
@@ -29,10 +30,15 @@ def deciding(decide: Decide) -> Page:
     return page
 
 
-async def _follow(turn: Turn) -> None:
-    """Take over what the desk says now, so that nobody signs a message that was withdrawn a moment ago."""
+async def _follow(turn: Turn, message_id: str) -> None:
+    """Take over what the desk says now about this message, so that nobody signs one withdrawn a moment ago."""
+    message = await turn.gate.db.read(snapshots.get, message_id)
     try:
-        await turn.gate.sync(now=turn.door.now())
+        look = (await turn.door.desk(deskside.look_at, [message.proposal])).get(message.proposal)
+        has_moved = look is None or look.row is None or look.row.asked != message.asked
+        if has_moved or dispatch.why_void(message, look):
+            # Costly with many open messages, so only when this one needs it; the dispatcher does it every turn.
+            await turn.gate.sync(now=turn.door.now())
     except OpsPilotError:
         # Without a desk nothing is sent either: the dispatcher asks the desk again before it claims.
         return
