@@ -87,6 +87,14 @@ class Correlator:
         self._last.clear()
 
 
+def lock(conn: Connection) -> None:
+    """Wait until no other transaction correlates. Look for work only after it, or two may find the same.
+
+    SQLite's one writer is alone anyway.
+    """
+    conn.execute(_MARK)
+
+
 def load(conn: Connection) -> Correlator:
     """Return the correlator as the last transaction left it. Inside a write only: `save` it in the same transaction."""
     topology = topologies.current(conn)

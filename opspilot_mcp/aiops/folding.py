@@ -71,6 +71,7 @@ _UPDATE = (
 
 def fold(conn: Connection, *, actor: str, now: int, limit: int = FOLD, books: Sequence[Runbook] = ()) -> Folded:
     """Correlate the next `limit` waiting alerts and write what they changed. Answers NOTHING when none waits."""
+    correlator.lock(conn)
     batch = alerts.waiting(conn, limit=limit)
     return _fold(conn, batch, {}, actor=actor, now=now, books=books) if batch else NOTHING
 
@@ -82,6 +83,7 @@ def take(
 
     When alerts of others wait, the batch is stored behind them and left to `fold`: the order of arrival decides.
     """
+    correlator.lock(conn)
     rows = alerts.new_rows(conn, batch, now=now)
     got = alerts.received(batch, rows)
     if not rows or alerts.is_any_waiting(conn):

@@ -1,6 +1,9 @@
 """The alert walk: what waits is folded once, in order, the same however it is cut and whoever does it."""
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
