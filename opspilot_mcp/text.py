@@ -22,7 +22,8 @@ _TAGS = "\U000e0000-\U000e01ef"
 _LONE_SURROGATES = "\ud800-\udfff"
 
 _HIDDEN = re.compile(f"[{_CONTROL}{_BIDI}{_INVISIBLE}{_TAGS}{_LONE_SURROGATES}]")
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+# A command string (`ESC ]`) is taken out with what it holds only where it ends: else it would take the rest along.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,2048}(?:\x07|\x1b\\)|[@-Z\\\]^_])")
 _LINE_END = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _JOINER = re.compile("[\u200c\u200d]")
 _SELECTOR = re.compile("[\ufe00-\ufe0f]")
