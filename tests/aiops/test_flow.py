@@ -281,6 +281,39 @@ def test_counts_agree_with_the_alerts_however_far_apart_they_are(conn: Connectio
         assert row.alert_count == len(members)
 
 
+DUMP = """
+import sys
+from pathlib import Path
+from sqlalchemy import select
+from opspilot_mcp.aiops import folding
+from opspilot_mcp.store import schema as tables
+from tests.aiops.test_flow import desk_of, new_desk, placed, storm
+from tests.conftest import NOON
+
+conn, batch = new_desk(Path(sys.argv[1])), storm(9, 150)
+with conn.begin():
+    for start in range(0, 150, 50):
+        folding.take(conn, batch[start : start + 50], actor="agent:test", now=NOON)
+    print(placed(conn), desk_of(conn), conn.execute(select(tables.correlator_states)).all())
+"""
+
+
+def test_the_seed_of_hashes_changes_nothing(tmp_path: Path) -> None:
+    dumps = [
+        subprocess.run(
+            [sys.executable, "-c", DUMP, str(tmp_path / f"{seed}.db")],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "4242")
+    ]
+
+    assert dumps[0]
+    assert dumps[0] == dumps[1] == dumps[2]
+
+
 NASTY = [
     "",
     " ",
