@@ -153,8 +153,9 @@ async def _alerts(walk: Walked, agent: Client[Any]) -> None:
             "summary": marked(row["text"]),
             "labels": {marked("k"): marked(row["text"])},
             "severity": marked(row["text"][:10]),
+            "ts": 1_700_000_000 + at * 7200,  # far apart: each row opens an incident of its own
         }
-        for row in walk.rows
+        for at, row in enumerate(walk.rows)
     ]
     await _call(walk, agent, "ingest_alerts", alerts=[*alerts, {MARK: MARK}, {"alertname": MARK, "ts": MARK}])
     await _call(walk, agent, "correlate_alerts")
