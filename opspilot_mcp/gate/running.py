@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from opspilot_mcp import clock
@@ -20,6 +21,7 @@ from opspilot_mcp.gate.home import Home
 from opspilot_mcp.gate.service import Gate
 
 TURN_S = 1.0
+_BEAT_S = 5.0
 CONSOLE = "opspilot_mcp.console.app"
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")
 _SECRET_PREFIXES = ("OPSPILOT_GATE_", "OPSPILOT_CRASH_")
@@ -47,6 +49,7 @@ async def dispatch_forever(root: Path) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     gate, said = await Gate.open(root), ""
+    beating = asyncio.create_task(_beat(gate))
     try:
         while not stop.is_set():
             said = await _turn(gate, said)
@@ -55,7 +58,16 @@ async def dispatch_forever(root: Path) -> None:
             except TimeoutError:
                 continue
     finally:
+        beating.cancel()
         await gate.close()
+
+
+async def _beat(gate: Gate) -> None:
+    """Say that the gate runs, also while a turn waits for a slow mail server."""
+    while True:
+        await asyncio.sleep(_BEAT_S)
+        with suppress(OpsPilotError):
+            await gate.beat(now=clock.now_ms())
 
 
 async def _turn(gate: Gate, said: str) -> str:

@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 _MOST_BATCHES = 100
 _FOLLOW_MS = 5_000
+_AT_ONCE = 4
 
 
 async def init(root: Path, name: str, passphrase: str, *, now: int) -> str:
@@ -411,11 +412,23 @@ class Gate:
         if await self.db.read(dispatch.has_run_out, now=now):
             await self.db.write(dispatch.expire, now=now)
             await self.db.write(dispatch.reap, self.authority, now=now)
-        sent = 0
-        for number, proposal in await self.db.read(dispatch.due, now=now):
-            sent += await self._deliver(number, proposal, read_clock)
+        sent = await self._deliver_all(await self.db.read(dispatch.due, now=now), read_clock)
         await self.tell(now=now)
         return sent
+
+    async def _deliver_all(self, due: list[tuple[int, int]], read_clock: Callable[[], int]) -> int:
+        """Deliver a few at a time, so that one server that hangs does not hold up the others; returns how many left."""
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(number: int, proposal: int) -> int:
+            async with places:
+                return await self._deliver(number, proposal, read_clock)
+
+        ended = await asyncio.gather(*(one(*each) for each in due), return_exceptions=True)
+        for result in ended:
+            if isinstance(result, BaseException):
+                raise result
+        return sum(result for result in ended if isinstance(result, int))
 
     async def _sync_in_time(self, *, now: int) -> None:
         """Take what is new at every turn; look at what waits every five seconds: a claim looks again anyway."""

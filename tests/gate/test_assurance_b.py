@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from opspilot_mcp.errors import Conflict, NotAllowed, OpsPilotError
-from opspilot_mcp.gate import approvers, dispatch, keys, signatures
+from opspilot_mcp.gate import approvers, dispatch, keys, signatures, snapshots, state
 from opspilot_mcp.gate.approvers import is_same_person
 from opspilot_mcp.gate.schema import approvals, messages
 from opspilot_mcp.gate.service import Gate
@@ -99,6 +99,25 @@ async def test_b05_clock_set_back_does_not_revive_an_expired_approval(house: Hou
 
     assert house.sent() == {}
     assert await house.state(message_id) == "expired"
+
+
+async def test_b05_the_claim_itself_checks_the_expiry(house: House) -> None:
+    message_id = await house.reply()
+    await house.approve(message_id)
+
+    await house.gate._deliver(1, 1, lambda: NOON + 4 * HOUR)
+
+    assert (house.sent(), await house.state(message_id)) == ({}, "expired")
+
+
+async def test_b05_the_claim_does_not_believe_a_clock_set_back(house: House) -> None:
+    message_id = await house.reply()
+    await house.approve(message_id)
+    await house.gate.db.write(state.see, now=NOON + 5 * HOUR)
+
+    await house.gate._deliver(1, 1, lambda: NOON + MINUTE)
+
+    assert (house.sent(), await house.state(message_id)) == ({}, "expired")
 
 
 async def test_b05_expired_message_leaves_after_a_fresh_signature(house: House) -> None:
@@ -436,6 +455,23 @@ async def test_b18_approval_of_another_instance_is_refused(house: House) -> None
     await house.tick(NOON + MINUTE)
 
     assert house.sent() == {}
+
+
+async def test_b18_signature_made_for_another_gate_does_not_count_under_the_same_key(house: House) -> None:
+    message_id = await house.page()
+    await house.approve(message_id)
+    pinned, here = house.gate.authority.root, house.gate.authority
+    other = approvers.Root("another-instance", pinned.key_id, pinned.public_key, pinned.checkpoint_key)
+    elsewhere = signatures.Authority(here.home, other, here.policy)
+
+    def standing(conn: Connection) -> signatures.Standing:
+        message, trusted = snapshots.get(conn, message_id), approvers.load(conn, here.home, pinned)
+        content = snapshots.content(conn, message.number)
+        return signatures.standing(conn, elsewhere, message, content, trusted, now=NOON)
+
+    found = await house.gate.db.read(standing)
+
+    assert (found.signers, found.faults) == ((), ("signed for another instance",))
 
 
 async def test_b18_database_of_another_gate_is_refused_at_start(house: House, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Each channel against a real server on loopback: the bytes that arrive, and what each failure means (F03, I10)."""
 
+import asyncio
 import base64
 import datetime
 import json
@@ -451,3 +452,17 @@ async def test_f03_webhook_that_drops_repeats_is_tried_again_with_the_same_key(h
     assert await house.state(message_id) == "sent"
     assert len({headers["webhook-id"] for _, headers, _ in sink.arrived}) == 1
     assert len(sink.arrived) == 2
+
+
+async def test_hanging_server_does_not_hold_up_the_others(house: House) -> None:
+    with broken_mail_server(smtp_until("greet", then="hang")) as script:
+        await house.settings(_mail_settings(script.port) + '[channels.filed]\nkind = "file"\n')
+        await house.approve(slow := await house.reply())
+        await house.approve(quick := await house.page(channel="filed"))
+
+        turn = asyncio.create_task(house.tick(NOON + MINUTE))
+        was_waiting = [await asyncio.sleep(0.02, not turn.done()) for _ in range(40) if not house.sent()]
+        await turn
+
+    assert all(was_waiting)
+    assert [await house.state(one) for one in (slow, quick)] == ["retry", "sent"]

@@ -157,6 +157,31 @@ async def test_release_and_lift_need_a_person(house: House, passphrase_file: Pat
     assert gate(house.root, "release", *signer).returncode == 0
 
 
+async def test_text_is_edited_and_doubt_resolved_from_the_terminal(
+    house: House, passphrase_file: Path, tmp_path: Path
+) -> None:
+    message_id = await _proposed(house)
+    signer = ("--as", "ana", "--passphrase-file", str(passphrase_file))
+    (tmp_path / "words.txt").write_text("Better words.")
+
+    edited = gate(house.root, "edit", message_id, str(tmp_path / "words.txt"), *signer)
+    assert (edited.returncode, (await house.gate.view(message_id)).text) == (0, "Better words.")
+
+    await house.gate.db.write(lambda conn: conn.exec_driver_sql("UPDATE messages SET state = 'uncertain'"))
+    resolved = gate(house.root, "resolve", message_id, "--not-arrived", *signer)
+    assert (resolved.returncode, await house.state(message_id)) == (0, "pending")
+
+
+async def test_second_approver_is_added_and_revoked_from_the_terminal(house: House, passphrase_file: Path) -> None:
+    new = ("--as", "ana", "--passphrase-file", str(passphrase_file), "--new-passphrase-file", str(passphrase_file))
+
+    added = gate(house.root, "approver", "add", "bob", *new)
+    revoked = gate(house.root, "approver", "revoke", "bob")
+
+    assert (added.returncode, revoked.returncode) == (0, 0)
+    assert b"bob                      revoked" in gate(house.root, "approver", "list").stdout
+
+
 async def test_audit_verify_tells_by_its_exit_code(house: House) -> None:
     assert gate(house.root, "audit", "verify").returncode == 0
 
