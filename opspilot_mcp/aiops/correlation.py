@@ -25,7 +25,7 @@ from opspilot_mcp.aiops.topology import Topology
 
 __all__ = ["Candidate", "Engine", "Params", "Placement", "Reason", "View", "incident_key", "view_of"]
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2  # of the stored states: one of another version is left behind, and its incident stays as it is
 IDS_KEPT = 20_000
 SWEEP_MS = 600_000
 
@@ -115,7 +115,7 @@ class Engine:
         p = self.params
         bar = p.join_fault if s.kind == "fault" else p.join
         joins = bool(found) and found[0][0].score >= bar
-        if s.rank == 0 and not (joins and found[0][1].is_crowded(s.ts_ms, p.crowd_ms, p.crowd_alerts)):
+        if s.rank == 0 and not (joins and found[0][1].crowd_at(s.ts_ms, p.crowd_ms) >= p.crowd_alerts):
             return Placement(s.alert_id, None, suppressed("informational", s.entity), suppressed=True)
         if joins:
             return self._join_best(scope, s, found)
@@ -128,7 +128,11 @@ class Engine:
         p = self.params
         found: Found = []
         for incident in scope.near(s, self.topology, p):
-            if incident.sealed or s.ts_ms - incident.last_ms > p.active_ms or s.arr_ms - incident.arr_ms > p.keep_ms:
+            if (
+                not incident.spans(s.ts_ms)
+                or s.ts_ms - incident.last_ms > p.active_ms
+                or s.arr_ms - incident.arr_ms > p.keep_ms
+            ):
                 continue
             e = explain(incident, s, self.topology, p)
             if e.score > 0:
@@ -157,7 +161,7 @@ class Engine:
         if incident is None or seen is None:
             return None
         gap = s.ts_ms - seen.last_ms
-        if s.firing and (incident.sealed or abs(gap) > self.params.repeat_ms):
+        if s.firing and (not incident.spans(s.ts_ms) or abs(gap) > self.params.repeat_ms):
             return None
         if s.firing and s.text not in incident.words:
             return None  # the same rule in other words may have another cause: see `_reworded`
@@ -168,7 +172,7 @@ class Engine:
         reminder after minutes. What fires anew in between, unresolved, is more likely another cause."""
         p = self.params
         incident = self._alive(scope, scope.by_print.get(s.fingerprint), s)
-        seen = incident.prints.get(s.fingerprint) if incident is not None and not incident.sealed else None
+        seen = incident.prints.get(s.fingerprint) if incident is not None and incident.spans(s.ts_ms) else None
         if incident is None or seen is None:
             return None
         gap = s.ts_ms - seen.last_ms
@@ -330,6 +334,8 @@ class Engine:
         engine._swept = swept
         by_scope: dict[tuple[str, str], list[Incident]] = {}
         for state in states:
+            if state.get("version") != ENGINE_VERSION:
+                continue
             incident = Incident.load(state)
             by_scope.setdefault((incident.cluster, incident.env), []).append(incident)
             engine._seq = max(engine._seq, incident.latest_seq())

@@ -80,8 +80,8 @@ class Refire(NamedTuple):
 
 _TIMES = ("anchors", "changes", "causes", "gone_on", "hosts")
 _PLAIN = (
-    "key", "cluster", "env", "opened_ms", "last_ms", "last_novel_ms", "arr_ms", "count", "rank", "sealed", "lone",
-    "title", "title_rank", *_TIMES,
+    "key", "cluster", "env", "opened_ms", "last_ms", "last_novel_ms", "arr_ms", "count", "rank", "sealed_ms",
+    "front_ms", "lone", "title", "title_rank", *_TIMES,
 )  # fmt: skip
 
 
@@ -97,7 +97,8 @@ class Incident:
         self.count = 0
         self.rank = 0  # the gravest severity that fired
         self.title, self.title_rank = "", -1
-        self.sealed = False  # a second wave took over: only its own repeats still join
+        self.sealed_ms: int | None = None  # a second onset took over then: nothing from it on joins
+        self.front_ms: int | None = None  # it is such a second onset: nothing from before joins
         self.lone = False  # opened by an alert that states nothing: only the same alert joins
         self.absorbed: list[str] = []  # keys of incidents merged into this one
         self.apart: list[str] = []  # keys a person split from this one: never merged again
@@ -226,6 +227,14 @@ class Incident:
         """Whether the latest `alerts` of the incident fell into the `window_ms` before `t`."""
         stamps = self.stamps
         return len(stamps) >= alerts and t - window_ms <= stamps[-alerts] <= t + 1000
+
+    def crowd_at(self, t: int, window_ms: int) -> int:
+        """Return how many of the latest alerts fell within `window_ms` of that instant, before or after."""
+        return sum(1 for stamp in self.stamps if abs(t - stamp) <= window_ms)
+
+    def spans(self, t: int) -> bool:
+        """Whether an alert of that instant can belong here at all: not past a second onset, not before its own."""
+        return (self.sealed_ms is None or t < self.sealed_ms) and (self.front_ms is None or t >= self.front_ms)
 
     def pages(self) -> bool:
         """Whether a person is told: production, and graver than a warning or more than one condition.

@@ -63,7 +63,8 @@ def _split_off(
         return placed
     other = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, start)
     scope.open[other.key] = other
-    incident.sealed, incident.wave = True, []
+    other.front_ms = incident.sealed_ms = start
+    incident.wave = []
     moved = []
     for member in front:
         m = member.signal

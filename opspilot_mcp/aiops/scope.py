@@ -101,7 +101,7 @@ class Scope:
         else:
             keys = dict.fromkeys(self.open)
         keys.pop(cause.key, None)
-        return oldest_first(self.open[key] for key in keys if key in self.open and not self.open[key].sealed)
+        return oldest_first(self.open[key] for key in keys if key in self.open and self.open[key].sealed_ms is None)
 
     def index(self, incident: Incident) -> None:
         """Lead to every member of an incident that came from a stored state or out of a merge."""

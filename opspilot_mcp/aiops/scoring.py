@@ -58,8 +58,8 @@ class Params:
     young_ms: int = 60_000  # incidents merge only when they opened within this
     burst_ms: int = 10_000  # a burst: `burst_alerts` within this
     burst_alerts: int = 8
-    crowd_ms: int = 30_000  # informational alerts join only `crowd_alerts` within this
-    crowd_alerts: int = 8
+    crowd_ms: int = 30_000  # an informational alert joins only where `crowd_alerts` came within this, before or after
+    crowd_alerts: int = 6
     latch_ms: int = 45_000  # firing again after this, without resolve, is a refire
     front_ms: int = 20_000  # `front_alerts` refires within this are a second wave
     front_alerts: int = 5

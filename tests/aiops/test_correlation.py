@@ -297,6 +297,16 @@ def test_conditions_that_fire_anew_together_after_unlike_gaps_are_a_second_wave(
     assert ends[0] != ends[8]
 
 
+def test_a_late_alert_from_before_the_second_wave_belongs_to_the_first() -> None:
+    first = _swarm(0, [0, 20, 41, 63, 86, 110, 131, 150])
+    again = [alert(300 + n, a.service, a.alertname, severity="warning") for n, a in enumerate(first)]
+    late = alert(160, "web", "late.used:up", severity="warning", arr_ms=START + 320_000)
+
+    ends = keys(run([*first, *again, late]))
+
+    assert ends[-1] == ends[0]
+
+
 def test_reminders_after_one_fixed_gap_are_no_second_wave() -> None:
     first = _swarm(0, [0, 20, 41, 63, 86, 110, 131, 150])
     again = [alert((a.ts_ms - START) / 1000 + 300, a.service, a.alertname, severity="warning") for a in first]
@@ -448,6 +458,15 @@ def test_only_what_changed_is_dirty_and_a_merge_leaves_no_state() -> None:
     assert third.merged == ((second.incident_key, first.incident_key),)
     assert set(engine.dirty()) == {first.incident_key, second.incident_key}
     assert engine.state(second.incident_key or "") is None
+
+
+def test_a_state_of_another_version_is_left_behind() -> None:
+    engine = Engine(estate())
+    key = engine.receive(alert(0, "mail", "OOMKilled")).incident_key or ""
+    state = engine.state(key) or {}
+
+    assert Engine.restore(estate(), [state]).keys() == (key,)
+    assert Engine.restore(estate(), [{**state, "version": 1}]).keys() == ()
 
 
 def test_an_incident_closes_an_hour_after_its_last_alert() -> None:
