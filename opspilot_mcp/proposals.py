@@ -4,6 +4,7 @@ A row here is a wish. The gate, in its own process, copies it at once into an im
 database and decides on that; what it mirrors back (`outcome`) is for reading only.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -90,9 +91,12 @@ def propose(
     now: int,
     per_hour: int,
     idempotency_key: str | None = None,
+    request: Mapping[str, object] | None = None,
 ) -> tuple[Proposal, bool]:
     """Store a proposal for a person to sign; returns it and whether it is new (False: the key was used before).
 
+    `request` is what the caller asked for. The message may hold facts that have moved on by the time a lost call is
+    repeated, so the key is compared with the request where one is given, else with the message.
     Raises InvalidInput for an empty or oversized text, NotAllowed past `per_hour` proposals in an hour,
     Conflict when the key was used for another message.
     """
@@ -109,8 +113,8 @@ def propose(
         audit.record(conn, principal, "proposal.created", shown, now=now, detail={"for": new.subject})
         return shown
 
-    request = new.model_dump(exclude={"subject_version"})
-    shown, is_new = idempotency.once(conn, principal, idempotency_key, request, make, now=now)
+    asked = {"kind": new.kind, **request} if request else new.model_dump(exclude={"subject_version"})
+    shown, is_new = idempotency.once(conn, principal, idempotency_key, asked, make, now=now)
     return get(conn, shown), is_new
 
 

@@ -104,7 +104,10 @@ def page(
         body=body(incident, message),
     )
     per_hour = policy.limits.proposals_per_hour
-    return proposals.propose(conn, new, principal=actor, now=now, per_hour=per_hour, idempotency_key=idempotency_key)
+    request = {"page": incident.id, "channel": channel, "message": message}
+    return proposals.propose(
+        conn, new, principal=actor, now=now, per_hour=per_hour, idempotency_key=idempotency_key, request=request
+    )
 
 
 def title(incident: Incident) -> str:

@@ -41,4 +41,7 @@ def propose(
         body="\n".join(lines),
     )
     per_hour = policy.limits.proposals_per_hour
-    return proposals.propose(conn, new, principal=actor, now=now, per_hour=per_hour, idempotency_key=idempotency_key)
+    request = {"page": ticket.id, "channel": channel, "message": message}
+    return proposals.propose(
+        conn, new, principal=actor, now=now, per_hour=per_hour, idempotency_key=idempotency_key, request=request
+    )

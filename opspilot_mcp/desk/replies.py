@@ -56,8 +56,6 @@ def propose(
     said = _body(conn, ticket, body)
     if ticket.requester_id is None:
         raise IllegalMove(f"{ticket.id} has no requester to answer. Import it with one, or answer outside this desk.")
-    if ticket.status == "closed":
-        raise IllegalMove(f"{ticket.id} is closed. Answer the ticket it was merged into, or open a new one.")
     new = NewProposal(
         kind="reply",
         subject=ticket.id,
@@ -74,8 +72,11 @@ def propose(
         now=now,
         per_hour=policy.limits.proposals_per_hour,
         idempotency_key=idempotency_key,
+        request={"reply": ticket.id, "body": body},
     )
-    # After the key: a repeat of a call that did commit finds a newer version, and must still get its answer.
+    # After the key: a repeat of a call that did commit finds the ticket moved on, and must still get its answer.
+    if is_new and ticket.status == "closed":
+        raise IllegalMove(f"{ticket.id} is closed. Answer the ticket it was merged into, or open a new one.")
     if is_new and expected_version is not None and expected_version != ticket.version:
         raise Conflict(f"{ticket.id} is at version {ticket.version}, not {expected_version}. Read it again.")
     return Proposed(made, is_new, _in_review(conn, ticket, is_new=is_new, now=now))
