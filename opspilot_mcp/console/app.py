@@ -42,7 +42,7 @@ from opspilot_mcp.errors import (
 )
 from opspilot_mcp.gate.service import Gate, open_gate
 
-HOST, PORT = "127.0.0.1", 8484
+HOST, PORT = "127.0.0.1", 8642
 _PURGE_S = 20
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _HERE = Path(__file__).parent

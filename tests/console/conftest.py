@@ -13,8 +13,8 @@ from tests.gate.conftest import NOON, PASSPHRASE, House, house, template
 
 __all__ = ["house", "template"]  # fixtures
 
-ORIGIN = "http://127.0.0.1:8484"
-COOKIE = "opspilot-console-8484"
+ORIGIN = "http://127.0.0.1:8642"
+COOKIE = "opspilot-console-8642"
 _FORM = re.compile(r'<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>', re.DOTALL)
 _INPUT = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)"')
 
@@ -32,9 +32,11 @@ class Time:
 class Browser:
     """A person's browser at the console."""
 
-    def __init__(self, app: Starlette) -> None:
-        self.app = app
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=ORIGIN)
+    def __init__(self, app: Starlette | None, origin: str = ORIGIN) -> None:
+        """Look at `app` in this process, or, without one, at whatever listens at `origin`."""
+        self.app, self.origin = app, origin
+        transport = httpx.ASGITransport(app=app) if app else httpx.AsyncHTTPTransport()
+        self.http = httpx.AsyncClient(transport=transport, base_url=origin, timeout=30)
         self.page = ""
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
@@ -49,7 +51,7 @@ class Browser:
 
     async def post(self, path: str, fields: dict[str, str], **headers: str) -> httpx.Response:
         """Send a form as a browser does; a redirect is followed by hand."""
-        sent = {"origin": ORIGIN, "sec-fetch-site": "same-origin", **_named(headers)}
+        sent = {"origin": self.origin, "sec-fetch-site": "same-origin", **_named(headers)}
         return await self.http.post(path, data=fields, headers=sent)
 
     async def press(self, action: str, at: int = 0, **fields: str) -> httpx.Response:

@@ -7,7 +7,7 @@ from opspilot_mcp.console import guards
 from tests.console.conftest import ORIGIN, Browser
 from tests.gate.conftest import House
 
-HERE = "127.0.0.1:8484"
+HERE = "127.0.0.1:8642"
 EVERY_PATH = ["/", "/sign-in", "/messages/PR-1", "/gate", "/audit", "/tickets", "/static/console.css", "/nothing"]
 
 
@@ -17,7 +17,7 @@ def post(**over: str) -> Headers:
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)
-@pytest.mark.parametrize("host", ["evil.example", "localhost:8484", "127.0.0.1", "127.0.0.1:8485", "127.0.0.1:8484."])
+@pytest.mark.parametrize("host", ["evil.example", "localhost:8642", "127.0.0.1", "127.0.0.1:8643", "127.0.0.1:8642."])
 async def test_another_host_is_another_site(ana: Browser, path: str, host: str) -> None:
     answer = await ana.get(path, host=host)
 
@@ -29,7 +29,7 @@ async def test_another_host_cannot_decide(ana: Browser, house: House) -> None:
     await ana.get(f"/messages/{message_id}")
 
     answer = await ana.post(
-        f"/messages/{message_id}/approve", ana.form(f"/messages/{message_id}/approve"), host="evil.example:8484"
+        f"/messages/{message_id}/approve", ana.form(f"/messages/{message_id}/approve"), host="evil.example:8642"
     )
 
     assert answer.status_code == 421
@@ -41,8 +41,8 @@ async def test_another_host_cannot_decide(ana: Browser, house: House) -> None:
     [
         {"origin": "http://evil.example"},
         {"origin": "null"},
-        {"origin": "http://127.0.0.1:8485"},
-        {"origin": "https://127.0.0.1:8484"},
+        {"origin": "http://127.0.0.1:8643"},
+        {"origin": "https://127.0.0.1:8642"},
         {"origin": ""},
         {"sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-site"},

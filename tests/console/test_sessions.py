@@ -35,7 +35,7 @@ async def test_sign_in_leads_nowhere_else(stranger: Browser, to: str) -> None:
 
     answer = await stranger.press("/sign-in", name="ana", passphrase=PASSPHRASE, to=to)
 
-    assert str(answer.url) == "http://127.0.0.1:8484/"
+    assert str(answer.url) == "http://127.0.0.1:8642/"
 
 
 async def test_the_cookie_is_new_at_sign_in_and_out_of_reach(stranger: Browser) -> None:
