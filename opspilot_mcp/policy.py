@@ -152,6 +152,8 @@ def load(path: Path) -> Policy:
         raise BadSetting(f"{path.name} is not UTF-8 text. Save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(f"{path.name} is not TOML: {error}. Correct that line.") from None
+    except RecursionError:
+        raise BadSetting(f"{path.name} is nested too deeply. Write plain tables and lists.") from None
     except ValidationError as error:
         raise BadSetting(_explain(path.name, raw, error)) from None
     except OSError as error:

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import threading
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, cast
 
@@ -68,7 +69,7 @@ class Lines:
 
     def _pump(self) -> None:
         held, size, tail = bytearray(), 0, b""
-        with suppress(RuntimeError):  # the loop is closed: nobody reads on
+        with suppress(RuntimeError, CancelledError):  # the loop is closed, or ends: nobody reads on
             while chunk := os.read(self._fd, 65536):
                 *ends, rest = chunk.split(b"\n")
                 for end in ends:

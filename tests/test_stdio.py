@@ -223,6 +223,7 @@ def test_an_unknown_setting_stops_the_process_and_is_named(tmp_path: Path) -> No
         (b"[gate\n", "policy.toml is not TOML"),
         (b"[desk]\nname = '\xff'\n", "policy.toml is not UTF-8"),
         (b"[gate]\nthreshold = 7\n", "policy.toml line 2: gate.threshold"),
+        (b"x = " + b"[" * 5000, "policy.toml is nested too deeply"),
     ],
 )
 def test_a_broken_policy_stops_the_process_and_names_key_and_line(tmp_path: Path, content: bytes, names: str) -> None:
@@ -230,6 +231,8 @@ def test_a_broken_policy_stops_the_process_and_names_key_and_line(tmp_path: Path
     (tmp_path / "home" / "policy.toml").write_bytes(content)
 
     with Wire(tmp_path / "home") as wire:
+        # A client speaks before it knows that nobody will answer.
+        wire.post("tools/list")
         code = wire.process.wait(30)
 
     assert code == 2
