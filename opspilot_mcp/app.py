@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from opspilot_mcp import clock
 from opspilot_mcp import policy as policies
-from opspilot_mcp.aiops import runbooks
+from opspilot_mcp.aiops import incidents, runbooks
 from opspilot_mcp.aiops.runbooks import Runbook
 from opspilot_mcp.desk import flow
 from opspilot_mcp.engines import Engine, MemoryCache, pricing, templates
@@ -86,7 +86,8 @@ class App:
             return
         self._swept_ms = now
         try:
-            await self.db.write(flow.sweep, policy=self.policy, now=now)
+            if await self.db.write(flow.sweep, policy=self.policy, now=now):
+                await self.db.write(incidents.resolve_recovered, actor=flow.CLOCK, now=now)
         except OpsPilotError as error:
             # The caller's own write must not fail for it; the next minute tries again.
             log.warning("the sweep of due work failed: %s", error)

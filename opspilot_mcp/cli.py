@@ -34,6 +34,8 @@ imports = Cli(name="import", help="Bring tickets, alerts or the topology in; may
 exports = Cli(name="export", help="Write everything stored to a file.")
 cli.command(imports)
 cli.command(exports)
+cli.command("opspilot_mcp.commands.estate:incident", name="incident", help="Merge, split and write up incidents.")
+cli.command("opspilot_mcp.commands.estate:silence", name="silence", help="Keep alerts from paging for a while.")
 cli.command("opspilot_mcp.gate.terminal:app", name="gate", help="The people's side: see, sign, refuse, send.")
 cli.command("opspilot_mcp.gate.terminal:audit_app", name="audit", help="The gate's record: verify.")
 
