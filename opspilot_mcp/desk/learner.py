@@ -191,7 +191,9 @@ def _softmax(logits: list[float]) -> list[float]:
     return [power / total for power in powers]
 
 
-def _chances(head: Head, rows: Mapping[int, Row], values: list[tuple[int, float]]) -> list[float]:
+def _chances(
+    head: Head, rows: Mapping[int, Row], values: list[tuple[int, float]], *, familiarity: float = 1.0
+) -> list[float]:
     logits = list(head.bias)
     for key, value in values:
         row = rows.get(key)
@@ -199,7 +201,7 @@ def _chances(head: Head, rows: Mapping[int, Row], values: list[tuple[int, float]
             value *= row.loudness(head.epoch) if row.epoch < head.epoch else 1.0
             for place, weight in enumerate(row.weights):
                 logits[place] += weight * value
-    return _softmax(logits)
+    return _softmax([logit * familiarity for logit in logits])
 
 
 def probabilities(head: Head, rows: Mapping[int, Row], counts: Counts) -> dict[str, float]:
@@ -209,7 +211,10 @@ def probabilities(head: Head, rows: Mapping[int, Row], counts: Counts) -> dict[s
     """
     if not head.categories:
         return {}
-    chances = _chances(head, rows, _weighted(head, rows, counts))
+    values = _weighted(head, rows, counts)
+    # The fewer of its words were ever seen, the less sure a guess: it is how a ticket about something new looks.
+    familiarity = math.sqrt(len(values) / max(1, len(counts)))
+    chances = _chances(head, rows, values, familiarity=familiarity)
     return dict(zip(head.categories, chances, strict=True))
 
 

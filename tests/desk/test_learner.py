@@ -48,11 +48,14 @@ def test_scoring_needs_only_the_rows_of_the_tickets_own_words() -> None:
     assert learner.probabilities(head, own, LAPTOP) == learner.probabilities(head, rows, LAPTOP)
 
 
-def test_words_never_seen_change_nothing() -> None:
-    head, rows = taught((INVOICE, "billing"), (LAPTOP, "hardware"))
-    longer = LAPTOP | learner.counts_of("", "zyzzyva quokka")
+def test_words_never_seen_make_the_guess_less_sure_but_do_not_change_it() -> None:
+    head, rows = taught(*[(INVOICE, "billing"), (LAPTOP, "hardware")] * 5)
+    longer = LAPTOP | learner.counts_of("", "zyzzyva quokka nudibranch")
 
-    assert learner.probabilities(head, rows, longer) == learner.probabilities(head, rows, LAPTOP)
+    known, unknown = (learner.best(learner.probabilities(head, rows, counts)) for counts in (LAPTOP, longer))
+
+    assert known[0] == unknown[0] == "hardware"
+    assert unknown[1] < known[1]
 
 
 def test_features_are_the_same_in_every_process() -> None:
