@@ -261,14 +261,19 @@ class Gate:
             return "human"
         return "audit" if is_audited(ticket_id, self.terms.audit_rate, self.salt) else "auto"
 
-    def review(self, frozen: Frozen, *, is_new_category: bool = False) -> Literal["", "test", "alarm"]:
+    def review(
+        self, frozen: Frozen, *, is_new_category: bool = False, passed: bool | None = None
+    ) -> Literal["", "test", "alarm"]:
         """Take in one reviewed ticket, and say what the caller must do.
 
+        `passed` tells whether it passed the gate when it was decided; where it is not given, the score is compared
+        with the threshold of now, which is the same as long as reviews follow at once.
         `test`: call `run_test` with all tickets since the epoch began. `alarm`: the certificate is withdrawn; make the
         learner doubt and begin a new window.
         """
         self.reviews += 1
-        passed = self.certificate is not None and frozen.score >= self.certificate.threshold
+        if passed is None:
+            passed = self.certificate is not None and frozen.score >= self.certificate.threshold
         self._hold_share(passed)
         if self.reviews > self.terms.first_reviews:
             self.watch.see(frozen.score, bool(frozen.correct), passed=passed, alpha=self.terms.alpha)

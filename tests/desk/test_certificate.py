@@ -221,3 +221,14 @@ def test_a_gate_without_a_certificate_comes_back_too() -> None:
     gate = Gate(salt="desk-a", terms=Terms(alpha=0.05))
 
     assert Gate.load(gate.dump()) == gate
+
+
+def test_a_late_review_counts_as_what_the_ticket_was_when_it_was_decided() -> None:
+    late, prompt = open_gate(threshold=0.5, share=0.5), open_gate(threshold=0.5, share=0.5)
+
+    late.review(Frozen(0.9, True), passed=False)
+    prompt.review(Frozen(0.9, True))
+
+    assert late.certificate is not None
+    assert prompt.certificate is not None
+    assert late.certificate.threshold < prompt.certificate.threshold
