@@ -183,6 +183,9 @@ async def serve_console(
         bound = sock.getsockname()[1]
         config = uvicorn.Config(
             build(gate, host=host, port=bound),
+            # Named, not found: h11 bounds a request's head, and nothing here speaks WebSocket.
+            http="h11",
+            ws="none",
             log_level="warning",
             access_log=False,
             server_header=False,

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, update
 
 from opspilot_mcp import proposals
 from opspilot_mcp.console import app as console
+from opspilot_mcp.gate import state
 from opspilot_mcp.gate.schema import messages
 from tests.console.conftest import Browser, Time, signed_in
 from tests.gate.conftest import MINUTE, NOON, PASSPHRASE, House
@@ -243,6 +244,30 @@ def _alter(conn: Connection) -> None:
     for (name,) in conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         conn.exec_driver_sql(f'DROP TRIGGER "{name}"')
     conn.execute(update(messages).values(content=b"other bytes"))
+
+
+async def test_in_quarantine_nothing_can_be_signed_until_a_person_has_looked(ana: Browser, house: House) -> None:
+    message_id = await house.page()
+    await house.gate.db.write(lambda conn: state.set_quarantine(conn, "restored from a backup", "gate", now=NOON))
+    await ana.get(f"/messages/{message_id}")
+    page, said = ana.page, ana.words
+
+    await ana.get("/gate")
+    await ana.press("/gate/end-quarantine")
+
+    assert f"/messages/{message_id}/approve" not in page
+    assert "Quarantine. Nothing leaves: restored from a backup" in said
+    assert (await house.gate.db.read(state.read)).quarantine is None
+
+
+async def test_whoever_proposed_is_offered_no_signature(ana: Browser, house: House) -> None:
+    await house.add_approver("bea")
+    message_id = await house.page(principal="operator:Ana")
+
+    await ana.get(f"/messages/{message_id}")
+
+    assert f"/messages/{message_id}/approve" not in ana.page
+    assert "another approver must sign it" in ana.words
 
 
 async def test_decisions_say_who_decided(ana: Browser, house: House) -> None:
