@@ -5,8 +5,10 @@ gate's own, its environment cut down to a few names. Only it is given the variab
 """
 
 import asyncio
+import ctypes
 import importlib.util
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +28,7 @@ CONSOLE = "opspilot_mcp.console.app"
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")
 _SECRET_PREFIXES = ("OPSPILOT_GATE_", "OPSPILOT_CRASH_")
 _RESTART_S = 1.0
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); import importlib; "
     "sys.exit(importlib.import_module(sys.argv[2]).main(sys.argv[3:]))"
@@ -35,12 +38,20 @@ _BOOT = (
 def main(arguments: list[str]) -> int:
     """Run the dispatcher of the home named first, until it is told to stop."""
     os.umask(0o077)
+    keep_memory_private()
     try:
         asyncio.run(dispatch_forever(Path(arguments[0])))
     except OpsPilotError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def keep_memory_private() -> None:
+    """Leave no core file with secrets in it; on Linux, let no process of the same user read this one's memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 async def dispatch_forever(root: Path) -> None:

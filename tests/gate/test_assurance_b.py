@@ -230,6 +230,17 @@ async def test_b10_restart_inside_the_window_keeps_the_window(house: House) -> N
     assert await house.state(message_id) == "approved"
 
 
+async def test_b10_the_claim_itself_keeps_the_window(house: House) -> None:
+    await house.settings(SMTP)
+    message_id = await house.reply()
+    await house.approve(message_id)
+
+    await house.gate._deliver(1, 1, lambda: NOON + 29_999)
+
+    message = (await house.gate.view(message_id)).message
+    assert (message.state, message.attempts) == ("approved", 0)
+
+
 async def test_b11_proposer_may_not_sign_where_two_are_registered(house: House) -> None:
     await house.add_approver("bob")
     message_id = await house.page(principal="http:ana")

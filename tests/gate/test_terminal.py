@@ -257,9 +257,11 @@ async def test_c08_planted_modules_do_not_run_in_the_dispatcher(
 
     child = running.start("opspilot_mcp.gate.running", [str(house.root)], home=house.gate.home, with_secrets=True)
     await _beats(house)
+    dumpable = Path(f"/proc/{child.pid}/environ").stat().st_uid if sys.platform == "linux" else 0
     child.send_signal(signal.SIGTERM)
 
     assert child.wait(timeout=20) == 0
+    assert dumpable == 0  # a process that may not be read belongs to root in /proc
     assert not proof.exists()
 
 
