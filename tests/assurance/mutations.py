@@ -1,0 +1,292 @@
+"""Breaks the gate on purpose, one place at a time, and shows that each break turns a test red.
+
+    python tests/assurance/mutations.py [NAME ...]
+
+Each break is one change of text in a copy of the package; the named test runs against the copy in a process of its
+own. A break whose text is not found, or that no test notices, is an error: exit code 1.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+HERE = "tests/assurance"
+
+
+@dataclass(frozen=True)
+class Break:
+    """One deliberate fault: in `file`, `old` becomes `new`; `test` (under tests/assurance) must go red."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+_SIGNATURES = "gate/signatures.py"
+_DISPATCH = "gate/dispatch.py"
+
+BREAKS = (
+    Break(
+        "drop the nonce check",
+        _SIGNATURES,
+        "if _spent_elsewhere(",
+        "if False and _spent_elsewhere(",
+        "test_b_binding.py::test_b17_spent_nonce_does_not_count_again",
+    ),
+    Break(
+        "never spend a nonce",
+        _DISPATCH,
+        "signatures.spend(conn, spent, message, now=now)",
+        "pass",
+        "test_b_binding.py::test_b17_spent_nonce_does_not_count_again",
+    ),
+    Break(
+        "compare the wrong hash",
+        _SIGNATURES,
+        '"sha256": canonical.sha256(content),',
+        '"destination_sha256": message.destination_sha256,',
+        "test_b_binding.py::test_b01_signature_is_for_these_bytes_and_no_others",
+    ),
+    Break(
+        "ignore the version",
+        _SIGNATURES,
+        '        "version": message.version,\n        "sha256": canonical.sha256(content),',
+        '        "sha256": canonical.sha256(content),',
+        "test_b_binding.py::test_b01_signature_is_for_this_version_and_no_other",
+    ),
+    Break(
+        "ignore the recipient",
+        _SIGNATURES,
+        '        "recipients": [message.recipient],\n        "risk": message.risk,\n        "approver": approver.name,',
+        '        "risk": message.risk,\n        "approver": approver.name,',
+        "test_b_binding.py::test_b01_signature_is_for_this_recipient_and_no_other",
+    ),
+    Break(
+        "skip the instance id",
+        _SIGNATURES,
+        '        "instance": authority.root.instance,\n        "message": message.id,\n        "version": message.version,\n'
+        '        "sha256": canonical.sha256(content),',
+        '        "message": message.id,\n        "version": message.version,\n        "sha256": canonical.sha256(content),',
+        "test_b_binding.py::test_b18_approval_of_another_instance_does_not_count",
+    ),
+    Break(
+        "skip expiry",
+        _SIGNATURES,
+        'if not int(str(payload["issued_ms"])) <= now < int(str(payload["expires_ms"])):',
+        "if False:",
+        "test_b_binding.py::test_b05_approval_ends_to_the_millisecond",
+    ),
+    Break(
+        "believe a clock set back",
+        "gate/state.py",
+        "return max(now, self.high_water_ms)",
+        "return now",
+        "test_b_binding.py::test_b05_clock_set_back_revives_nothing",
+    ),
+    Break(
+        "skip revocation",
+        _SIGNATURES,
+        "if not approver.is_active:",
+        "if False:",
+        "test_b_binding.py::test_b12_revoked_key_does_not_send",
+    ),
+    Break(
+        "accept any signature",
+        "gate/keys.py",
+        "    except (InvalidSignature, ValueError):\n        return False",
+        "    except (InvalidSignature, ValueError):\n        return True",
+        "test_b_binding.py::test_b17_wrong_key_under_a_registered_name_does_not_count",
+    ),
+    Break(
+        "trust the state column",
+        _SIGNATURES,
+        "    wanted = needed(message, trusted)\n    if message.risk",
+        "    return True\n    wanted = needed(message, trusted)\n    if message.risk",
+        "test_b_binding.py::test_b17_approved_state_without_any_signature_sends_nothing",
+    ),
+    Break(
+        "no separation of duties",
+        "gate/approvers.py",
+        "    plain = _folded(approver)\n",
+        "    return False\n    plain = _folded(approver)\n",
+        "test_b_binding.py::test_b11_who_proposed_does_not_sign",
+    ),
+    Break(
+        "count keys, not people",
+        _SIGNATURES,
+        'good[str(payload["approver"])] = payload',
+        'good[str(payload["key_id"])] = payload',
+        "test_b_binding.py::test_b13_two_keys_of_one_person_count_once",
+    ),
+    Break(
+        "skip the kill switch in the claim",
+        _DISPATCH,
+        "if standing.killed_by or standing.quarantine or not _is_due",
+        "if standing.quarantine or not _is_due",
+        "test_b_binding.py::test_b10_kill_switch_stops_what_is_due",
+    ),
+    Break(
+        "no undo window",
+        "gate/policy.py",
+        'return 0 if kind == "file" else self.approval.undo_seconds * 1000',
+        "return 0",
+        "test_b_binding.py::test_b10_cancel_inside_the_undo_window",
+    ),
+    Break(
+        "do not ask the desk again",
+        _DISPATCH,
+        "    if why := why_void(message, look):\n        return",
+        "    if why := '':\n        return",
+        "test_b_binding.py::test_b01_ticket_changed_after_the_approval",
+    ),
+    Break(
+        "mark before send",
+        "gate/service.py",
+        "        result = await asyncio.to_thread(dispatch.send, claim, self.authority, self.wire, read_clock)\n"
+        "        await self.db.write(dispatch.mark, claim, result, now=read_clock())",
+        '        result = dispatch.Result("sent", "marked first")\n'
+        "        await self.db.write(dispatch.mark, claim, result, now=read_clock())\n"
+        "        await asyncio.to_thread(dispatch.send, claim, self.authority, self.wire, read_clock)",
+        "test_f_faults.py::test_f01_kill_loses_and_doubles_nothing_where_repeats_arrive",
+    ),
+    Break(
+        "send again what is in doubt",
+        _DISPATCH,
+        'to = "retry" if repeats else "uncertain"',
+        'to = "retry"',
+        "test_f_faults.py::test_f01_kill_loses_and_doubles_nothing_where_repeats_arrive",
+    ),
+    Break(
+        "no fence",
+        _DISPATCH,
+        "messages.c.fence == claim.fence, messages.c.state",
+        "messages.c.state",
+        "test_f_faults.py::test_f01_sender_that_woke_up_late_marks_nothing",
+    ),
+    Break(
+        "treat a broken wire as not sent",
+        _DISPATCH,
+        "if failure.maybe_sent and not repeats:",
+        "if False:",
+        "test_f_faults.py::test_f03_mail_fault_is_judged_by_what_is_known",
+    ),
+    Break(
+        "let the record's hash go unchecked",
+        "gate/audit.py",
+        'row["previous"] != previous or row["hash"] != _hash(row)',
+        'row["previous"] != previous',
+        "test_h_record.py::test_h02_tampering_names_the_first_bad_row",
+    ),
+    Break(
+        "let secrets through",
+        "gate/risks.py",
+        'Flag(code="secret", level="block"',
+        'Flag(code="secret", level="note"',
+        "test_e_content.py::test_e15_secret_in_a_draft_is_blocked",
+    ),
+    Break(
+        "take any Host",
+        "console/guards.py",
+        'if headers.getlist("host") != [authority]:',
+        "if False:",
+        "test_d_console.py::test_d01_another_host_is_refused_on_every_route",
+    ),
+    Break(
+        "take forms without their token",
+        "console/door.py",
+        "if not cookie or not door.sign_ins.spend(",
+        "if False and not door.sign_ins.spend(",
+        "test_d_console.py::test_d02_form_without_its_own_token_decides_nothing",
+    ),
+    Break(
+        "keep the cookie over the sign-in",
+        "console/pages/signing_in.py",
+        "here.sign_ins.open(session, now=await here.instant())",
+        "_kept(here, cookie, session, await here.instant())",
+        "test_d_console.py::test_d05_sign_in_gives_a_new_cookie_out_of_reach",
+    ),
+    Break(
+        "never lock out",
+        "gate/approvers.py",
+        "if now < row.locked_until_ms:",
+        "if False:",
+        "test_d_console.py::test_d10_twenty_bad_sign_ins_lock_out_and_are_written_down",
+    ),
+)
+
+_KEPT = """
+
+def _kept(here: Door, cookie: str, session: object, now: int) -> str:
+    fresh = here.sign_ins.open(session, now=now)
+    from opspilot_mcp.console import sessions
+    here.sign_ins._open[sessions._digest(cookie)] = here.sign_ins._open[sessions._digest(fresh)]
+    return cookie
+"""
+
+
+def copy_to(folder: Path) -> Path:
+    """Copy what a test run needs."""
+    for name in ("opspilot_mcp", "tests", "data"):
+        shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPO / "pyproject.toml", folder)
+    return folder
+
+
+def is_red(copy: Path, tests: Iterable[str]) -> tuple[bool, str]:
+    """Run tests against the copy; returns whether one failed, and the last line of the run."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "addopts=-m 'not long'"]
+    env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [*command, *(f"{HERE}/{test}" for test in tests)],
+        cwd=copy,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.strip().splitlines() or [done.stderr[-200:]]
+    assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
+    return done.returncode == 1, lines[-1]
+
+
+def try_break(copy: Path, one: Break) -> tuple[bool, str]:
+    """Break the copy, run the test, mend the copy."""
+    path = copy / "opspilot_mcp" / one.file
+    whole = path.read_text()
+    if whole.count(one.old) != 1:
+        return False, f"the text to change stands {whole.count(one.old)} times in {one.file}"
+    path.write_text(whole.replace(one.old, one.new) + (_KEPT if "_kept(" in one.new else ""))
+    try:
+        return is_red(copy, [one.test])
+    finally:
+        path.write_text(whole)
+
+
+def run(names: Iterable[str] = ()) -> list[tuple[Break, bool, str]]:
+    """Try the named breaks, all when none is named; returns each with whether its test went red."""
+    wanted = [one for one in BREAKS if not names or one.name in names]
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = copy_to(Path(scratch))
+        was_red, said = is_red(copy, sorted({one.test for one in wanted}))
+        assert not was_red, f"a test is red without any break: {said}"
+        return [(one, *try_break(copy, one)) for one in wanted]
+
+
+def main(names: list[str]) -> int:
+    """Print the table; 1 when a break went unnoticed."""
+    found = run(names)
+    for one, was_red, said in found:
+        sys.stdout.write(f"{'red ' if was_red else 'GREEN':<6} {one.name:<36} {one.test.partition('::')[2]}  {said}\n")
+    return int(not all(was_red for _, was_red, _ in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
