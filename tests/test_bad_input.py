@@ -26,8 +26,9 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
     with Wire(tmp_path_factory.mktemp("bad") / "home") as opened:
         for subject in ("Login fails", "Invoice wrong"):
             opened.do("create_ticket", subject=subject, body="Since Monday.", requester_email="dana@example.com")
-        opened.do("ingest_alerts", alerts=[{"id": f"a{n}", "alertname": "Down", "host": "db-1"} for n in range(3)])
-        opened.do("correlate_alerts")
+        storm = [{"id": f"a{n}", "alertname": "Down", "host": "db-1"} for n in range(3)]
+        assert opened.do("ingest_alerts", alerts=storm)["stored"] == 3
+        assert opened.do("correlate_alerts")["opened"] == ["INC-1"]
         opened.do("propose_reply", ticket_id="T-1", body="We look into it.", idempotency_key="first")
         yield opened
 
@@ -173,6 +174,13 @@ def test_what_is_not_there_is_refused_without_being_repeated(wire: Wire, method:
     assert MARKER not in json.dumps(said)
     assert "error" in answer or said["isError"]
     assert "nternal error" not in json.dumps(said)
+
+
+@pytest.mark.parametrize("subject", ["T-2", "INC-1"])
+def test_a_blank_reason_escalates_nothing(wire: Wire, subject: str) -> None:
+    refused = wire.call("escalate", id=subject, reason=" \u200b  ")
+
+    assert "The reason is empty" in told(refused)
 
 
 @pytest.mark.parametrize("days", ["", "0", "-1", "9" * 5000, "٣", MARKER, "7; drop"])

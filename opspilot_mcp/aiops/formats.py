@@ -38,7 +38,7 @@ def _has(*names: str) -> Callable[[Mapping[str, Any]], bool]:
 
 # The first that fits reads the payload: the narrow shapes stand before the wide ones.
 FORMATS = (
-    Format("canonical", lambda b: "alertname" in b and "ts" in b, lambda b, now: [canonical_fields(b, now)]),
+    Format("canonical", lambda b: _is_canonical(b), lambda b, now: [canonical_fields(b, now)]),
     Format("cloudevents", _has("specversion", "type", "source", "id"), lambda b, now: _cloudevent(b, now)),
     Format("cloudwatch", lambda b: "TopicArn" in b or "AlarmName" in b or _is_alarm(b), vendors.cloudwatch),
     Format("pagerduty", lambda b: "event_action" in b or _is_pagerduty_webhook(b), vendors.pagerduty),
@@ -54,6 +54,10 @@ FORMATS = (
 )
 _BY_NAME = {form.name: form for form in FORMATS}
 NAMES = tuple(_BY_NAME)
+
+
+def _is_canonical(body: Mapping[str, Any]) -> bool:
+    return "alertname" in body and ("ts" in body or "id" in body)
 
 
 def _is_alarm(body: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from fastmcp import Context
 from pydantic import Field
 from sqlalchemy import Connection
 
-from opspilot_mcp import proposals
+from opspilot_mcp import proposals, text
 from opspilot_mcp.aiops import escalation
 from opspilot_mcp.desk import moves, paging, routing, tickets
 from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput
@@ -41,10 +41,13 @@ def _climb_ticket(
         return answers.escalate_answer("conflict", ticket)
     if ticket.status in ("resolved", "closed"):
         raise IllegalMove(f"{ticket.id} is {ticket.status}. Reopen it with update_ticket first.")
+    told = text.one_line(reason)
+    if not told:
+        raise InvalidInput("The reason is empty. Say why the next tier should take it.")
     climbed = routing.climb(conn, ticket, actor=actor, why="asked", now=now)
     if climbed is None:
         raise Conflict(f"{ticket.id} changed meanwhile. Read it again.")
-    moves.add_note(conn, ticket_id, f"Escalated: {reason}", actor=actor, now=now)
+    moves.add_note(conn, ticket_id, f"Escalated: {told}", actor=actor, now=now)
     return answers.escalate_answer("applied", climbed)
 
 
