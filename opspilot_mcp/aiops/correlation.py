@@ -81,12 +81,10 @@ class Engine:
         self._ids[alert.id] = placed.incident_key
         if len(self._ids) > IDS_KEPT:
             del self._ids[next(iter(self._ids))]
-        for one in (placed, *placed.revised):
-            self._mark(one.incident_key)
-        for loser, survivor in placed.merged:
+        for loser, _ in placed.merged:
             self._home.pop(loser, None)
-            self._mark(loser)
-            self._mark(survivor)
+        self._dirty |= scope.touched
+        scope.touched.clear()
         return placed
 
     def _duplicate(self, alert: Alert) -> Placement:
@@ -99,10 +97,6 @@ class Engine:
         if scope is None:
             scope = self._scopes[(cluster, env)] = Scope(cluster, env)
         return scope
-
-    def _mark(self, key: str | None) -> None:
-        if key is not None:
-            self._dirty[key] = None
 
     def _place(self, scope: Scope, s: Signal) -> Placement:
         work = self.topology.in_maintenance(s.host, s.ts_ms)
@@ -214,7 +208,6 @@ class Engine:
             placed = regroup.new_onset(scope, incident, s, placed, self.params, self._seq)
         if placed.opened:
             self._home[placed.incident_key or ""] = scope
-            self._mark(incident.key)
         return placed
 
     def _join_best(self, scope: Scope, s: Signal, found: Found) -> Placement:
@@ -254,8 +247,7 @@ class Engine:
             return False
         scope.merge(scope.open[survivor], scope.open[loser])
         del self._home[loser]
-        self._mark(loser)
-        self._mark(survivor)
+        self._dirty |= {loser: None, survivor: None}
         return True
 
     def split(self, key: str, entities: Iterable[str], new_key: str) -> bool:
@@ -266,8 +258,7 @@ class Engine:
             return False
         other = regroup.split(scope, scope.open[key], chosen, new_key)
         self._home[other.key] = scope
-        self._mark(key)
-        self._mark(new_key)
+        self._dirty |= {key: None, new_key: None}
         return True
 
     def close(self, key: str) -> bool:
@@ -276,7 +267,7 @@ class Engine:
         if scope is None:
             return False
         scope.remove(scope.open[key])
-        self._mark(key)
+        self._dirty[key] = None
         return True
 
     def _sweep(self, now_ms: int) -> None:

@@ -64,6 +64,7 @@ def _split_off(
     other = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, start)
     scope.open[other.key] = other
     other.front_ms = incident.sealed_ms = start
+    scope.touched[incident.key] = None
     incident.wave = []
     moved = []
     for member in front:
@@ -175,6 +176,7 @@ def reconsider(
                 scope.move(member, incident, cause, why, also, seq)
                 revised.append(Placement(m.alert_id, cause.key, why, also))
             elif e.score >= p.also and len(member.also) < LISTED and cause.key not in member.also:
+                scope.touched[incident.key] = None
                 revised.append(_list_also(incident, member, cause.key))
     return tuple(revised)
 

@@ -23,6 +23,7 @@ class Scope:
         self.by_print: dict[str, str] = {}
         self.by_words: dict[int, str] = {}
         self.by_lone: dict[tuple[str, str], str] = {}
+        self.touched: dict[str, None] = {}  # keys that changed since the engine looked
         self._at: dict[str, dict[str, None]] = {}  # entity, host, change or shared cause -> keys
         self._faulty: dict[str, dict[str, None]] = {}  # entity with a fault -> keys
         self._causeless: dict[str, None] = {}  # keys of incidents without a fault
@@ -32,6 +33,7 @@ class Scope:
         """Put the alert into the incident and keep the indexes true."""
         incident.add(s, reason, also, seq)
         key = incident.key
+        self.touched[key] = None
         self.by_print[s.fingerprint] = key
         self.by_words[s.text] = self.by_words[s.said] = key
         for name, held in ((s.entity, incident.entities), (s.host, incident.hosts), (s.change, incident.changes)):
@@ -167,6 +169,7 @@ class Scope:
         """Fold `loser` into `survivor` and lead everything that led to it there."""
         self.remove(loser)
         survivor.absorb(loser)
+        self.touched |= {loser.key: None, survivor.key: None}
         self.index(survivor)
         if survivor.anchors:
             self._causeless.pop(survivor.key, None)
@@ -180,6 +183,7 @@ class Scope:
     ) -> None:
         """Move a recent member from one incident to another."""
         home.drop(member)
+        self.touched[home.key] = None
         entity = member.signal.entity
         if entity not in home.entities:
             self._leave(self._at, entity, home.key)

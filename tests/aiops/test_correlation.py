@@ -389,6 +389,25 @@ def test_a_restart_in_mid_storm_changes_no_placement(seed: int) -> None:
     assert parts == whole
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_dirty_is_all_that_a_database_must_store(seed: int) -> None:
+    topology, storm = estate(), _storm(seed)
+    whole = run(storm)
+
+    stored: dict[str, str] = {}
+    parts = []
+    for start in range(0, len(storm), 13):
+        engine = Engine.restore(topology, [json.loads(body) for body in stored.values()])
+        parts += [engine.receive(one) for one in storm[start : start + 13]]
+        for key in engine.dirty():
+            state = engine.state(key)
+            stored[key] = json.dumps(state)
+            if state is None:
+                del stored[key]
+
+    assert parts == whole
+
+
 def test_an_id_that_comes_again_changes_nothing() -> None:
     storm = _storm(5)
     once = run(storm)
