@@ -1,6 +1,6 @@
 """Triage on real tickets, beside the bench's baselines and scikit-learn where it is installed.
 
-    python benchmarks/triage.py [fit] [stream] [shift] [duplicates] [latency]
+    python benchmarks/triage.py [fit] [stream] [shift] [duplicates] [latency] [golden]
 
 Needs the bench data (OPSPILOT_BENCH, or ../shared/bench beside the project). Every part says what it ran.
 """
@@ -25,6 +25,7 @@ from opspilot_mcp.desk.figures import Figures, Judged, measure
 
 BENCH = Path(os.environ.get("OPSPILOT_BENCH", Path(__file__).resolve().parents[2] / "shared" / "bench")) / "tickets"
 ORDERS = 10
+DESK = ("billing", "technical", "account", "feature_request", "other")
 
 
 def _bench_module(name: str) -> ModuleType:
@@ -115,7 +116,9 @@ def stream() -> None:
             figures = _halves(rows, evaluate.stream(rows, terms=Terms(), seed=1))[1]
             found.append(figures)
             print(_row(f"order {seed}" if seed else "file order", figures), flush=True)
-        means: dict[str, Any] = {key: statistics.fmean(getattr(f, key) or 0.0 for f in found[1:]) for key in Figures._fields[1:]}
+        means: dict[str, Any] = {
+            key: statistics.fmean(getattr(f, key) or 0.0 for f in found[1:]) for key in Figures._fields[1:]
+        }
         print(_row(f"mean of {ORDERS} orders", found[0]._replace(**means)))
 
 
@@ -186,7 +189,36 @@ def latency() -> None:
     print(f"({len(packed)} rows of {size:.0f} bytes, {len(head.categories)} categories)")
 
 
-PARTS = {"fit": fit, "stream": stream, "shift": shift, "duplicates": duplicates, "latency": latency}
+def golden() -> None:
+    """Read the golden development tickets by stated facts and starting rules, beside the bench's keyword rules."""
+    from opspilot_mcp.desk import facts
+
+    rows = [json.loads(line) for line in (BENCH / "data" / "golden_dev.jsonl").read_text(encoding="utf-8").splitlines()]
+    found = [facts.read(row["subject"], row["body"]) for row in rows]
+    rated = [facts.priority(one) for one in found]
+    named = [facts.category_by_rules(row["subject"], row["body"], DESK) for row in rows]
+    moods = [facts.sentiment(row["subject"], row["body"]) for row in rows]
+    human = [
+        rating.priority == "P1" or one.has(*facts.FOR_A_PERSON) or confidence < 0.7
+        for one, rating, (_, confidence) in zip(found, rated, named, strict=True)
+    ]
+    wrong = [row["label"] != name for row, (name, _) in zip(rows, named, strict=True)]
+    theirs = list(_bench_module("baselines").run("rules", rows, rows))
+    print(f"\ngolden development tickets: {len(rows)}; spot checks, not percentages")
+    print(f"category right: {wrong.count(False)}; the bench's keyword rules: ", end="")
+    print(sum(row["label"] == line["predicted"] for row, line in zip(rows, theirs, strict=True)))
+    print(f"priority right: {sum(r['priority'] == x.priority for r, x in zip(rows, rated, strict=True))}")
+    print(f"sentiment right: {sum(r['sentiment'] == mood for r, mood in zip(rows, moods, strict=True))}")
+    print(f"P1 to a person: {sum(h for r, h in zip(rows, human, strict=True) if r['priority'] == 'P1')}", end=" of ")
+    print(sum(row["priority"] == "P1" for row in rows))
+    print(f"expected a person: {sum(r['expected_queue'] == 'human' for r in rows)}, of these sent to one: ", end="")
+    print(sum(h for r, h in zip(rows, human, strict=True) if r["expected_queue"] == "human"))
+    print(
+        f"auto under the starting rule: {human.count(False)}, wrong: {sum(w and not h for w, h in zip(wrong, human, strict=True))}"
+    )
+
+
+PARTS = {"fit": fit, "stream": stream, "shift": shift, "duplicates": duplicates, "latency": latency, "golden": golden}
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ _SCALE_EVERY = 10
 
 
 class Example(NamedTuple):
-    """A labelled ticket. Scoring never reads `label`."""
+    """A labelled ticket. Scoring never reads `label`; it is empty where the file gives none."""
 
     id: str
     subject: str
@@ -84,16 +84,16 @@ def _records(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
                 raise InvalidInput(f"line {number} of {quoted(path.name)} is not a JSON object. Mend it.") from None
 
 
-def read_examples(path: Path) -> list[Example]:
+def read_examples(path: Path, *, needs_label: bool = True) -> list[Example]:
     """Return the labelled tickets of a .jsonl or .csv file, gzipped or not; `category` may stand for `label`.
 
-    Raises InvalidInput naming the first line that has no label or no text.
+    Raises InvalidInput naming the first line that has no text, or no label where one is needed.
     """
     found = []
     for number, record in _records(path, _text(path)):
-        label = record.get("label") or record.get("category")
+        label = record.get("label") or record.get("category") or ""
         subject, body = (str(record.get(key) or "") for key in ("subject", "body"))
-        if not label or not (subject or body):
+        if (needs_label and not label) or not (subject or body):
             raise InvalidInput(f"line {number} of {quoted(path.name)} needs `label` and `subject` or `body`. Add them.")
         found.append(Example(str(record.get("id") or number), subject, body, str(label)))
     if not found:
@@ -289,6 +289,8 @@ def _judge(examples: Sequence[Example], lines: Sequence[Line]) -> list[Judged]:
 
 
 def _summary(judged: Sequence[Judged], outcome: Outcome, terms: Terms) -> str:
+    if not all(ticket.truth for ticket in judged):
+        return f"{len(judged)} tickets scored; no figures, as not every one has a label\ngate: {outcome.words}"
     half = len(judged) // 2
     parts = [("all", measure(judged))]
     if half:
@@ -329,7 +331,7 @@ def run(
         raise InvalidInput("Give either --train FILE to fit on, or --stream to start from zero.")
     if not (0 < terms.alpha < 1 and 0 < terms.delta < 1 and 0 < terms.audit_rate <= 1):
         raise InvalidInput("alpha, delta and audit-rate must lie between 0 and 1. Try 0.10 for each.")
-    examples = read_examples(data)
+    examples = read_examples(data, needs_label=is_stream)
     if train is None:
         outcome = stream(examples, terms=terms, seed=seed)
     else:
@@ -338,6 +340,6 @@ def run(
     summary = _summary(judged, outcome, terms)
     if out is not None:
         _write(out, "".join(_as_json(line) + "\n" for line in outcome.lines))
-    if page_file is not None:
+    if page_file is not None and all(ticket.truth for ticket in judged):
         _write(page_file, page(judged, summary=summary, alpha=terms.alpha))
     return summary

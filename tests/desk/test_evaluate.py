@@ -175,6 +175,18 @@ def test_terms_outside_nought_to_one_are_refused(tmp_path: Path, terms: Terms) -
         evaluate.run(data, is_stream=True, terms=terms)
 
 
+def test_after_a_fit_tickets_without_labels_are_scored(tmp_path: Path) -> None:
+    train = saved(tmp_path / "train.jsonl", tickets(150))
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"id": "a", "subject": "", "body": "refund for the invoice"}\n', encoding="utf-8")
+
+    summary = evaluate.run(data, train=train, out=tmp_path / "out.jsonl", page_file=tmp_path / "page.html")
+
+    assert json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))["predicted"] == "billing"
+    assert summary.startswith("1 tickets scored; no figures")
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_a_strangers_text_cannot_break_the_full_text_query() -> None:
     hostile = [Example(str(n), '" OR *', "NEAR( AND NOT \x00 ^ col:", "a" if n % 2 else "b") for n in range(6)]
 
