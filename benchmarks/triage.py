@@ -214,7 +214,8 @@ def golden() -> None:
     print(f"expected a person: {sum(r['expected_queue'] == 'human' for r in rows)}, of these sent to one: ", end="")
     print(sum(h for r, h in zip(rows, human, strict=True) if r["expected_queue"] == "human"))
     print(
-        f"auto under the starting rule: {human.count(False)}, wrong: {sum(w and not h for w, h in zip(wrong, human, strict=True))}"
+        f"auto under the starting rule: {human.count(False)}, "
+        f"wrong: {sum(w and not h for w, h in zip(wrong, human, strict=True))}"
     )
 
 
