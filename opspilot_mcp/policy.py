@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -22,20 +21,9 @@ class _Part(BaseModel):
 
 
 class DeskPart(_Part):
-    """Who this desk is and what its tickets can be about."""
+    """What this desk's tickets can be about."""
 
-    name: str = Field(default="Support", min_length=1, max_length=80)
-    timezone: str = "UTC"
     categories: tuple[Name, ...] = ("billing", "technical", "account", "feature_request", "other")
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ValueError, OSError, KeyError):
-            raise ValueError("is not an IANA time zone such as Europe/Berlin") from None
-        return value
 
     @field_validator("categories")
     @classmethod

@@ -330,7 +330,7 @@ def test_the_default_policy_gives_every_category_an_owner_and_every_priority_its
 
     targets = {p: (t["first_response_minutes"], t["resolution_minutes"]) for p, t in policy["sla"].items()}
 
-    assert set(policy) == {"desk", "sla", "routing", "gate", "channels", "limits"}
+    assert set(policy) == {"desk", "sla", "routing", "gate", "engine", "channels", "limits"}
     assert set(policy["desk"]["categories"]) == set(policy["routing"]["owners"]) == CATEGORIES
     assert set(policy["routing"]["tiers"]) == PRIORITIES
     assert targets == {"P1": (60, 240), "P2": (240, 1440), "P3": (1440, 4320), "P4": (4320, 10080)}

@@ -22,6 +22,7 @@ from opspilot_mcp.commands import importing, printing, rows, storm
 from opspilot_mcp.desk import flow as desk_flow
 from opspilot_mcp.desk import replies, tickets
 from opspilot_mcp.desk.tickets import QueueFilter, Ticket
+from opspilot_mcp.engines import templates
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.gate import screen, service
 from opspilot_mcp.gate.decisions import View
@@ -140,7 +141,14 @@ async def _bring_in(desk: App) -> None:
 
 async def _propose(agent: App, queue: list[Ticket], found: list[Incident]) -> tuple[Proposal, Proposal]:
     """Draft and propose an answer to the P2 most at risk, and a page for the gravest incident."""
-    first = next(one for one in queue if one.requester_verified and one.priority == "P2" and one.category != "other")
+    first = next(
+        one
+        for one in queue
+        if one.requester_verified
+        and one.priority == "P2"
+        and one.category != "other"
+        and templates.language_of(f"{one.subject}\n{one.body}") == "en"  # the demo speaks English
+    )
     await desk_flow.draft(agent, first.id, None, macros=agent.macros)
     made = await agent.write(
         replies.propose,

@@ -33,6 +33,11 @@ def as_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `1 alert` or `2 alerts`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def plain(value: str | None, limit: int = 60) -> Text:
     """Return a stranger's words for a cell: one line, cleaned, no markup."""
     kept, cut = text.cap(text.one_line(value or ""), limit)

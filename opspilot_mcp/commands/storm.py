@@ -33,8 +33,9 @@ def reduction_line(done: Correlated) -> str:
     held_back = ", ".join(f"{count} {why}" for why, count in done.suppressed.items())
     noise = done.noise
     return (
-        f"{noise.alerts} alerts -> {noise.incidents} incidents, {noise.pages} of them page "
-        f"({noise.reduction:.0%} less noise), {noise.unexplained} stand alone"
+        f"{printing.counted(noise.alerts, 'alert')} -> {printing.counted(noise.incidents, 'incident')}, "
+        f"{noise.pages} of them {'pages' if noise.pages == 1 else 'page'} "
+        f"({noise.reduction:.0%} less noise), {printing.counted(noise.unexplained, 'incident')} of one alert"
         f"{', suppressed: ' + held_back if held_back else ''}."
     )
 
@@ -45,7 +46,7 @@ def show(out: Console, one: Incident) -> None:
         (f"{one.id} ", "bold"),
         (f"{one.severity} ", "red" if one.severity == "critical" else "yellow"),
         printing.plain(one.title, 70),
-        f"  {one.alert_count} alert{'s' if one.alert_count != 1 else ''}",
+        f"  {printing.counted(one.alert_count, 'alert')}",
     )
     lines = [head]
     for rank, root in enumerate(one.root_candidates[:3], 1):
