@@ -150,7 +150,8 @@ def load(path: Path) -> Policy:
 
 def _explain(name: str, raw: str, error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    keys = [str(key) for key in first["loc"] if not str(key).startswith("[")]
+    # A place in a list has no line of its own: the key that holds the list has.
+    keys = [str(key) for key in first["loc"] if isinstance(key, str) and not key.startswith("[")]
     where = f"{name} line {line}" if (line := _line_of(raw, keys)) else name
     says = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     return f"{where}: {'.'.join(keys) or 'the file'} {says}. Correct or remove it."
