@@ -232,3 +232,11 @@ def test_a_late_review_counts_as_what_the_ticket_was_when_it_was_decided() -> No
     assert late.certificate is not None
     assert prompt.certificate is not None
     assert late.certificate.threshold < prompt.certificate.threshold
+
+
+def test_each_further_test_has_a_smaller_part_of_delta() -> None:
+    tickets = [Frozen(0.97, True)] * 160  # 80 in the window: enough for the first test, too few for the fiftieth
+    first, late = Gate(reviews=700), Gate(reviews=700, tests=49)
+
+    assert first.run_test(tickets) is not None
+    assert late.run_test(tickets) is None

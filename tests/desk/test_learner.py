@@ -119,6 +119,15 @@ def test_after_an_alarm_new_labels_outvote_old_ones_soon() -> None:
     assert learner.best(learner.probabilities(doubted, rows, INVOICE))[0] == "hardware"
 
 
+def test_after_an_alarm_rows_from_before_speak_more_quietly() -> None:
+    head, rows = taught(*[(INVOICE, "billing"), (LAPTOP, "hardware")] * 50)
+    before = learner.probabilities(head, rows, INVOICE)["billing"]
+
+    learner.doubt(head)
+
+    assert 0.5 < learner.probabilities(head, rows, INVOICE)["billing"] < before - 0.1
+
+
 def test_a_fit_tells_apart_what_words_tell_apart() -> None:
     random, words = Random(1), {"billing": "invoice amount refund card", "hardware": "laptop battery screen mouse"}
     examples = [
