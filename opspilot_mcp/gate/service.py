@@ -30,63 +30,19 @@ from opspilot_mcp.gate import policy as gate_policy
 from opspilot_mcp.gate.approvers import Session
 from opspilot_mcp.gate.decisions import Decision, View
 from opspilot_mcp.gate.deskside import Desk
+from opspilot_mcp.gate.founding import checkpoint
+from opspilot_mcp.gate.founding import init as init
 from opspilot_mcp.gate.home import Home
 from opspilot_mcp.gate.schema import GATE
 from opspilot_mcp.gate.signatures import Authority
 from opspilot_mcp.gate.snapshots import Message
 from opspilot_mcp.store.db import Db
-from opspilot_mcp.store.files import write_private
 
 T = TypeVar("T")
 
 _MOST_BATCHES = 100
 _FOLLOW_MS = 5_000
 _AT_ONCE = 4
-
-
-async def init(root: Path, name: str, passphrase: str, *, now: int) -> str:
-    """Set up a gate with its first approver; returns the key's id. Raises BadSetting when there is one already."""
-    home = Home(root).make()
-    if home.is_set_up() and await _has_state(home):
-        raise StoreUnusable("The gate is set up already. `opspilot-mcp gate approver add` adds an approver.")
-    approvers.check_name(name)
-    pair, checkpoint_pair, instance = keys.new_pair(), keys.new_pair(), state.new_instance()
-    await asyncio.to_thread(approvers.save_key, home, name, pair, passphrase)
-    write_private(home.checkpoint_key, keys.raw(checkpoint_pair))
-    approvers.pin_root(home, instance, pair, checkpoint_pair.public)
-    if not home.settings.exists():
-        write_private(home.settings, gate_policy.DEFAULT_TEXT.encode())
-    db = await Db(home.gate_db, GATE).open()
-    try:
-        await db.write(_found, home, instance, name, pair, now=now)
-        await _checkpoint(db, audit.Checkpoints(home), now=now)
-    finally:
-        await db.close()
-    return pair.key_id
-
-
-def _found(conn: Connection, home: Home, instance: str, name: str, pair: keys.KeyPair, *, now: int) -> None:
-    state.create(conn, instance, now=now)
-    audit.record(conn, "gate", "gate.founded", "gate", now=now, detail={"instance": instance})
-    root = approvers.load_root(home)
-    approvers.register(conn, home, root, name, pair.public, pair, by=f"person:{name}", now=now)
-
-
-async def _has_state(home: Home) -> bool:
-    db = await Db(home.gate_db, GATE).open()
-    try:
-        await db.read(state.read)
-    except StoreUnusable:
-        return False
-    finally:
-        await db.close()
-    return True
-
-
-async def _checkpoint(db: Db, checkpoints: audit.Checkpoints, *, now: int) -> None:
-    """Repeat new audit rows in the signed file outside the database."""
-    while rows := await db.read(audit.rows_after, checkpoints.last()[0]):
-        await asyncio.to_thread(checkpoints.extend, rows, now=now)
 
 
 class Gate:
@@ -176,7 +132,7 @@ class Gate:
             await self.db.write(upkeep.set_mirrored, told)
             if len(told) < upkeep.MIRROR_BATCH:
                 break
-        await _checkpoint(self.db, self.checkpoints, now=now)
+        await checkpoint(self.db, self.checkpoints, now=now)
 
     async def beat(self, *, now: int) -> None:
         """Tell the desk that people's side runs."""
@@ -369,7 +325,7 @@ class Gate:
         try:
             await self.tell(now=now)
         except OpsPilotError:
-            await _checkpoint(self.db, self.checkpoints, now=now)
+            await checkpoint(self.db, self.checkpoints, now=now)
         return made
 
     # -- approvers -----------------------------------------------------------------------------------------------------
@@ -389,7 +345,7 @@ class Gate:
         by = f"person:{voucher.name}"
         await self.db.write(approvers.register, self.home, root, name, pair.public, voucher.pair, by=by, now=now)
         await asyncio.to_thread(approvers.save_key, self.home, name, pair, passphrase)
-        await _checkpoint(self.db, self.checkpoints, now=now)
+        await checkpoint(self.db, self.checkpoints, now=now)
         return pair.key_id
 
     async def revoke_approver(self, name: str, *, by: str, now: int) -> None:

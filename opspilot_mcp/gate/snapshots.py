@@ -23,6 +23,7 @@ State = Literal[
 ]  # fmt: skip
 # A message in one of these may still become a message that leaves.
 OPEN: tuple[State, ...] = ("pending", "approved", "retry", "expired", "held")
+NOBODY = "(nobody)"
 SIGNABLE: tuple[State, ...] = ("pending", "expired")
 _COLUMNS = [column for column in messages.c if column.name not in ("content", "draft")]
 _RECENT_REFERENCES = 10
@@ -145,7 +146,7 @@ def _take_one(conn: Connection, row: SourceRow, facts: Facts | None, policy: Gat
         why_void = why_stale(row, facts) or _too_long(row)
         recipient = _recipient(row, facts, policy)
     except InvalidInput as error:
-        why_void, recipient = str(error), "(nobody)"
+        why_void, recipient = str(error), NOBODY
     words = compose.Words(row.kind, row.subject, row.title, row.body)
     if why_void:
         words = compose.Words(row.kind, row.subject, "(not taken)", "")
@@ -209,53 +210,60 @@ def _insert(
     version: int,
     now: int,
 ) -> int:
-    """Build the bytes and store the snapshot."""
-    is_known_alias = row.channel in policy.channels
-    alias = row.channel if is_known_alias else "(unknown)"
-    channel = policy.channel(alias) if is_known_alias else FileChannel(kind="file")
+    """Build the bytes and store the snapshot; returns its row number."""
+    is_known = row.channel in policy.channels
+    channel = policy.channel(row.channel) if is_known else FileChannel(kind="file")
     event_id = new_event_id(conn, row.number, version, policy)
-    safe_recipient = recipient if recipient != "(nobody)" else "nobody@invalid"
-    references = _references(conn, row.subject) if row.kind == "reply" else []
-    content = compose.build(
-        words, channel, policy, recipient=safe_recipient, event_id=event_id, references=references, now=now
-    )
     found = _flags(conn, row, words, facts, recipient, channel.kind, policy)
-    number = conn.execute(
-        insert(messages)
-        .values(
-            proposal=row.number,
-            version=version,
-            kind=row.kind,
-            subject=row.subject,
-            subject_version=row.subject_version,
-            requester_id=row.requester_id,
-            principal=row.principal,
-            channel=alias,
-            channel_kind=channel.kind,
-            destination_sha256=policy.destination_sha256(alias) if is_known_alias else "",
-            recipient=recipient,
-            content=content,
-            sha256=canonical.sha256(content),
-            source_sha256=row.sha256,
-            event_id=event_id,
-            draft=f"{row.title}\n\n{row.body}"[: MAX_BODY + MAX_TITLE],
-            flags=risks.dump(found),
-            risk=risks.tier(found),
-            created_ms=now,
-            state="pending",
-            detail="",
-            state_ms=now,
-            asked=row.asked,
-            warnings="[]",
-            attempts=0,
-            fence=0,
-            mirrored=False,
-        )
-        .returning(messages.c.id)
-    ).scalar_one()
-    detail = {"sha256": canonical.sha256(content), "version": version, "risk": risks.tier(found)}
+    content = compose.build(
+        words,
+        channel,
+        policy,
+        recipient=recipient if recipient != NOBODY else "nobody@invalid",
+        event_id=event_id,
+        references=_references(conn, row.subject) if row.kind == "reply" else [],
+        now=now,
+    )
+    values = {
+        **_copied(row, version=version, now=now),
+        "channel": row.channel if is_known else "(unknown)",
+        "channel_kind": channel.kind,
+        "destination_sha256": policy.destination_sha256(row.channel) if is_known else "",
+        "recipient": recipient,
+        "content": content,
+        "sha256": canonical.sha256(content),
+        "event_id": event_id,
+        "flags": risks.dump(found),
+        "risk": risks.tier(found),
+    }
+    number = conn.execute(insert(messages).values(values).returning(messages.c.id)).scalar_one()
+    detail = {name: values[name] for name in ("sha256", "version", "risk")}
     audit.record(conn, "gate", "message.taken", ids.shown("PR", row.number), now=now, detail=detail)
     return int(number)
+
+
+def _copied(row: SourceRow, *, version: int, now: int) -> dict[str, object]:
+    """Return the columns that repeat the proposal, and those every new message starts with."""
+    return {
+        "proposal": row.number,
+        "version": version,
+        "kind": row.kind,
+        "subject": row.subject,
+        "subject_version": row.subject_version,
+        "requester_id": row.requester_id,
+        "principal": row.principal,
+        "source_sha256": row.sha256,
+        "draft": f"{row.title}\n\n{row.body}"[: MAX_BODY + MAX_TITLE],
+        "created_ms": now,
+        "state": "pending",
+        "detail": "",
+        "state_ms": now,
+        "asked": row.asked,
+        "warnings": "[]",
+        "attempts": 0,
+        "fence": 0,
+        "mirrored": False,
+    }
 
 
 def new_event_id(conn: Connection, proposal: int, version: int, policy: GatePolicy) -> str:
