@@ -48,6 +48,7 @@ _TIMES_POWER = 0.8
 _IDF_POWER = 0.5
 _SMALLEST_STEP = 1e-3
 _EPOCHS = 6
+_STEPS = 30_000  # a fit on many tickets needs fewer passes; below 5,000 tickets it is always six
 _DECAY = 0.8
 # What stays of the weights after an alarm: enough to recover from a false one, little enough to be outvoted soon.
 _KEPT_AFTER_ALARM = 0.25
@@ -270,7 +271,7 @@ def fit(examples: Sequence[tuple[Counts, str]], *, seed: int = 0) -> tuple[Head,
         row.catch_up(head)
     ready = [(_weighted(head, rows, counts), head.place(category)) for counts, category in examples]
     rate, order = _FIT_RATE, Random(seed)  # noqa: S311  # the order of a fit is no secret
-    for _ in range(_EPOCHS):
+    for _ in range(max(2, min(_EPOCHS, _STEPS // max(1, len(ready))))):
         order.shuffle(ready)
         for values, place in ready:
             _step(head, rows, values, place, rate)

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from benchmarks import certificate_simulation as simulation
 from opspilot_mcp.desk import certificate
 from opspilot_mcp.desk.certificate import Certificate, Frozen, Gate, Stratum, Terms, at_most, certify, is_audited
 
@@ -240,3 +241,14 @@ def test_each_further_test_has_a_smaller_part_of_delta() -> None:
 
     assert first.run_test(tickets) is not None
     assert late.run_test(tickets) is None
+
+
+@pytest.mark.parametrize("name", ["growing, honest score", "0.895 right, score says 0.97"])
+def test_in_simulated_desks_the_promise_holds_where_the_naive_threshold_breaks_it(name: str) -> None:
+    setting = next(s for s in simulation.SETTINGS if s.name == name)
+
+    ours = [simulation.certified_stream(setting, tickets=900, seed=s, terms=Terms()) for s in range(30)]
+    naive = [simulation.naive_stream(setting, tickets=900, seed=s, terms=Terms()) for s in range(30)]
+
+    assert sum(stream.window or stream.then for stream in ours) <= 3
+    assert sum(stream.window or stream.then for stream in naive) >= 15
