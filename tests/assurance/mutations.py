@@ -72,9 +72,10 @@ BREAKS = (
     Break(
         "skip the instance id",
         _SIGNATURES,
-        '        "instance": authority.root.instance,\n        "message": message.id,\n        "version": message.version,\n'
-        '        "sha256": canonical.sha256(content),',
-        '        "message": message.id,\n        "version": message.version,\n        "sha256": canonical.sha256(content),',
+        'purpose": PURPOSE,\n        "instance": authority.root.instance,\n        "message": message.id,\n'
+        '        "version": message.version,\n        "sha256": canonical.sha256(content),',
+        'purpose": PURPOSE,\n        "message": message.id,\n'
+        '        "version": message.version,\n        "sha256": canonical.sha256(content),',
         "test_b_binding.py::test_b18_approval_of_another_instance_does_not_count",
     ),
     Break(

@@ -16,8 +16,9 @@ from tests.gate.conftest import MINUTE, NOON, PASSPHRASE, House
 EVIL_HOSTS = ["evil.example", "evil.example:8484", "127.0.0.1", "127.0.0.1:8485", "localhost:8484", "127.0.0.1:8484."]
 
 
-def routes(app: Starlette, message_id: str) -> Iterator[tuple[str, str]]:
+def routes(app: Starlette | None, message_id: str) -> Iterator[tuple[str, str]]:
     """Yield (method, path) of every route, the static files and one that does not exist."""
+    assert app is not None
     for route in app.routes:
         if isinstance(route, Mount):
             yield "GET", f"{route.path}/console.css"
