@@ -87,7 +87,7 @@ def test_a_ticket_cannot_rename_a_known_requester(conn: Connection) -> None:
     ],
 )
 def test_an_address_that_is_not_one_plain_address_is_refused(conn: Connection, address: str) -> None:
-    with pytest.raises(InvalidInput, match="name@example.com"):
+    with pytest.raises(InvalidInput, match=r"name@example\.com"):
         receive(conn, requester_email=address)
 
 
