@@ -20,7 +20,7 @@ def new_ticket(**over: Any) -> NewTicket:
     return NewTicket(**{**fields, **over})
 
 
-def stored_ticket(conn: Connection, *, now: int = NOON, verified: bool = True, **over: Any) -> Ticket:
+def stored_ticket(conn: Connection, /, *, now: int = NOON, verified: bool = True, **over: Any) -> Ticket:
     return tickets.receive(
         conn,
         new_ticket(**over),

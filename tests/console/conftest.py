@@ -34,10 +34,16 @@ class Browser:
 
     def __init__(self, app: Starlette | None, origin: str = ORIGIN) -> None:
         """Look at `app` in this process, or, without one, at whatever listens at `origin`."""
-        self.app, self.origin = app, origin
+        self._app, self.origin = app, origin
         transport = httpx.ASGITransport(app=app) if app else httpx.AsyncHTTPTransport()
         self.http = httpx.AsyncClient(transport=transport, base_url=origin, timeout=30)
         self.page = ""
+
+    @property
+    def app(self) -> Starlette:
+        """The console in this process; a browser at another process has none."""
+        assert self._app is not None
+        return self._app
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         answer = await self.http.get(path, headers=_named(headers))
