@@ -175,10 +175,22 @@ def reconsider(
                 why = because(e, m)
                 scope.move(member, incident, cause, why, also, seq)
                 revised.append(Placement(m.alert_id, cause.key, why, also))
+                revised += _follow(scope, incident, cause, m, also, seq)
             elif e.score >= p.also and len(member.also) < LISTED and cause.key not in member.also:
                 scope.touched[incident.key] = None
                 revised.append(_list_also(incident, member, cause.key))
     return tuple(revised)
+
+
+def _follow(
+    scope: Scope, home: Incident, to: Incident, moved: Signal, also: tuple[str, ...], seq: int
+) -> list[Placement]:
+    """What repeats or quotes an alert that moved goes with it."""
+    revised = []
+    for member in [m for m in home.recent if moved.said == m.signal.quotes or moved.text == m.signal.text]:
+        scope.move(member, home, to, member.reason, also, seq)
+        revised.append(Placement(member.signal.alert_id, to.key, member.reason, also))
+    return revised
 
 
 def _list_also(incident: Incident, member: Member, key: str) -> Placement:

@@ -117,6 +117,17 @@ def test_a_fault_that_shows_late_is_listed_at_the_harm_it_explains() -> None:
     assert placed[2].incident_key in (revised[0].incident_key, *revised[0].also_explained_by)
 
 
+def test_what_quotes_an_alert_that_moves_goes_with_it() -> None:
+    told = alert(70, "api", "HighLatencyP99", summary="api p99 900ms above SLO")
+    quote = alert(75, "api", "cw-9", source="cloudwatch", summary='ALARM: "api p99 900ms above SLO" in eu')
+    faults = [alert(-60, "orders-db", "DBSlowQueries"), alert(0, "orders")]
+
+    placed = run([*faults, told, quote, alert(80, "search", "DeploymentRolloutStuck"), alert(82, "api", "OOMKilled")])
+
+    ends = keys(placed)
+    assert ends[2] == ends[3]
+
+
 def test_one_change_id_is_one_cause() -> None:
     placed = run([alert(0, "search", "NewErrorInRelease", change="chg-1"), alert(30, "mail", change="chg-1")])
 
