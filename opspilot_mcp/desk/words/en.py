@@ -357,7 +357,7 @@ FACTS: dict[str, str] = {
         (classify|categorise|categorize|label|triage|mark|treat|rate) (this|it) ~4 (as|p1|p2|p3|p4), (classify|triage)
         ~2 as, (set|change|put) ~1 (priority|sentiment|queue|category|confidence|severity) ~2
         (to|p1|p2|p3|p4|positive|auto|low|high), pre approved, (already|been) approved ~3
-        (human|send|review|reviewer|gate), you are now, (act|pretend) as (a|an|if|the), pretend (to|you), roleplay,
+        (human|send|review|reviewer|gate), you are now, (act|pretend) as (if|though|my), pretend (to|you), roleplay,
         jailbreak, (reveal|print|repeat|output|leak) ~3 (prompt|instructions|secrets|credentials), do not
         (show|tell|mention|reveal|alert|inform) ~3 (staff|human|humans|operator|anyone|reviewer|reviewers),
         (call|use|invoke|run|execute) the ~2 (tool|function), (no|without) (human|review) ~1
@@ -371,12 +371,13 @@ FACTS: dict[str, str] = {
         (at|on), (also|additionally|besides) ~1 (another|separate|unrelated)
     """,
     "off_topic": """
-        internship*, job application, (apply|applying|application) for ~3 (job|position|role|internship), my
-        (cv|resume), vacancy, vacancies, (school|university|student|thesis) (project|paper|research), visit ~2
-        (you|your), (tour|tours), (press|media) (inquiry|enquiry|request), journalist,
-        (partnership|sponsorship|collaboration|guest post|backlink|backlinks|seo), (rank|ranking) ~4 google,
-        (crypto|lottery|inheritance|casino), (sell|offer) you ~3 (leads|services|traffic), are you hiring, wrong
-        (number|address|company|recipient), apply for ~3 internship
+        job application, (apply|applying|application) for ~3 (job|position|role|internship), my (cv|resume), vacancy,
+        vacancies, (school|university|student|thesis) (project|paper|research), visit ~2 (you|your), (tour|tours),
+        (press|media) (inquiry|enquiry|request), journalist, (propose|offer|interested|explore|discuss|like) ~5
+        (partnership|collaboration|sponsorship|cooperation), (guest post|backlink|backlinks|seo), (like|want|willing)
+        ~3 sponsor, (rank|ranking) ~4 google, (lottery|inheritance|casino), crypto (offer|investment*|trading),
+        (sell|offer) you ~3 (leads|services|traffic), are you hiring, wrong (number|address|company|recipient), apply
+        for ~3 internship
     """,
     "vague": """
         (it|that|this|things|stuff) ~1 (does|do|is|did) not (work|working), (it|that|this) ~1
@@ -394,9 +395,9 @@ FACTS: dict[str, str] = {
         (be|lose|cause|get|my|our|we|i), will (i|we|my|our|it|this), if ~3 (goes|were|was|ever), might, read about
     """,
     "shouting": """
-        urgent, urgently, asap, (block|stop|lock) (it|them|this|access|the), phone me, call me, immediately,
-        instantly, right now, straight away, as soon as possible, at once, hurry, now please, every minute, stat, sos,
-        mayday, (this|it) is ~1 emergency, (is|very|business|extremely|absolutely|mission|so) critical, call me ~3
-        (once|immediately|now)
+        urgent, urgently, asap, (please|pls) (block|stop|lock) (it|them|this|access|the), phone me, call me,
+        immediately, instantly, right now, straight away, as soon as possible, at once, hurry, now please, every
+        minute, sos, mayday, (this|it) is ~1 emergency, (is|very|business|extremely|absolutely|mission|so) critical,
+        call me ~3 (once|immediately|now)
     """,
 }

@@ -172,8 +172,8 @@ FACTS: dict[str, str] = {
         deuxiemement, troisiemement, par ailleurs, autre (chose|question|sujet|probleme), d autre part, de plus
     """,
     "off_topic": """
-        stage, candidature, curriculum, journaliste, (projet scolaire|memoire de), (partenariat|sponsoring), visite ~2
-        (locaux|entreprise|bureaux), referencement
+        (un|de|en) stage, candidature, curriculum, journaliste, (projet scolaire|memoire de),
+        (partenariat|sponsoring), visite ~2 (locaux|entreprise|bureaux), referencement
     """,
     "vague": """
         (ca|cela) ne (marche|fonctionne) (pas|plus), (aide|aidez), (encore|toujours) (le|un|ce) ~1 (probleme|souci),
