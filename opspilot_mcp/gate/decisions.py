@@ -86,7 +86,7 @@ def view(conn: Connection, authority: Authority, message_id: str) -> View:
     wanted = signatures.needed(message, trusted)
     return View(
         message=message,
-        headers=read.headers,
+        headers=list(read.headers),
         title=read.title,
         text=read.text,
         size=len(content),
