@@ -92,6 +92,7 @@ class Desk:
         self._thread: sqlite.ThreadConnection | None = None
         self._reading: Connection | None = None
         self._writing: Connection | None = None
+        self._opening = asyncio.Lock()
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(conn, ...)` on one bounded snapshot. Raises StoreUnusable while there is no desk."""
@@ -104,15 +105,17 @@ class Desk:
         return await thread.run(lambda: self._transact(self._writing, lambda conn: fn(conn, *args, **kwargs)))
 
     async def _open(self) -> sqlite.ThreadConnection:
-        if self._thread is None:
-            if not await asyncio.to_thread(self.path.exists):
-                raise StoreUnusable("There is no desk database yet. Start opspilot-mcp once.")
-            thread = sqlite.ThreadConnection(partial(connect, self.path), 64)
-            thread._thread.daemon = True
-            await thread
-            self._reading, self._writing = await thread.run(lambda: sit(thread._conn))
-            self._thread = thread
-        return self._thread
+        # Two first users at once would open two threads and use one's connection in the other: a deadlock.
+        async with self._opening:
+            if self._thread is None:
+                if not await asyncio.to_thread(self.path.exists):
+                    raise StoreUnusable("There is no desk database yet. Start opspilot-mcp once.")
+                thread = sqlite.ThreadConnection(partial(connect, self.path), 64)
+                thread._thread.daemon = True
+                await thread
+                self._reading, self._writing = await thread.run(lambda: sit(thread._conn))
+                self._thread = thread
+            return self._thread
 
     def _transact(self, conn: Connection | None, work: Callable[[Connection], T]) -> T:
         assert conn is not None  # noqa: S101 - _open came first
