@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 
 from opspilot_mcp import clock
 from opspilot_mcp.errors import OpsPilotError
@@ -203,7 +203,7 @@ async def test_c03_rows_forged_at_the_desk_send_nothing(house: House) -> None:
 
     for outcome in ("approved", "sending", "sent", "retry", None):
         forged = {**row, "outcome": outcome, "outcome_detail": "approved by ana"}
-        await house.desk.write(lambda conn, forged=forged: conn.execute(insert(proposals).values(forged)))
+        await house.desk.write(Connection.execute, insert(proposals).values(forged))
     await house.desk.write(lambda conn: conn.execute(update(proposals).values(outcome="approved", body="pay eve")))
     await house.tick(NOON + MINUTE)
 

@@ -176,8 +176,16 @@ async def test_e06_real_spelling_stays_byte_for_byte(house: House, text: str) ->
         read = await ask(agent, "get_ticket", ticket_id=made["id"])
 
     assert read["untrusted_body"] == text
-    assert sent_text(text, text) == f"{text}\n{text}\n"
+    assert sent_text(text) == f"Re\n{text}\n"
     assert "hidden_characters" not in codes(text)
+
+
+FOLDED = pytest.mark.xfail(strict=True, reason="compose: the mail library drops the blank where a Subject is folded")
+
+
+@pytest.mark.parametrize("text", [pytest.param(LEGITIMATE[0], marks=FOLDED), *LEGITIMATE[1:]])
+def test_e06_real_spelling_stays_in_a_subject_too(text: str) -> None:
+    assert sent_text("b", text) == f"{text}\nb\n"
 
 
 @pytest.mark.parametrize(
