@@ -88,7 +88,7 @@ _PLAIN = (
 class Incident:
     """One open incident. `last_novel_ms` is when something not yet known joined last; repeats do not move it."""
 
-    __slots__ = ("absorbed", "apart", "entities", "prints", "recent", "stamps", "wave", "words", *_PLAIN)
+    __slots__ = ("absorbed", "apart", "entities", "pace_ms", "prints", "recent", "stamps", "wave", "words", *_PLAIN)
 
     def __init__(self, key: str, cluster: str, env: str, ts_ms: int) -> None:
         self.key, self.cluster, self.env = key, cluster, env
@@ -113,6 +113,7 @@ class Incident:
         self.recent: list[Member] = []
         self.stamps: list[int] = []  # event times of the latest alerts, as received
         self.wave: list[Refire] = []
+        self.pace_ms = 0.0  # of the stamps
 
     def add(self, s: Signal, reason: Reason, also: tuple[str, ...], seq: int) -> None:
         """Take an alert in: counts, times, entity, fingerprint, and what later alerts may point at."""
@@ -171,6 +172,7 @@ class Incident:
         self.stamps.append(s.ts_ms)
         if len(self.stamps) > MAX_STAMPS:
             del self.stamps[0]
+        self._measure_pace()
         recent = self.recent
         recent.append(Member(s, reason, also))
         if len(recent) > MAX_RECENT or recent[0].signal.ts_ms < self.last_ms - RECENT_MS:
@@ -222,11 +224,17 @@ class Incident:
         members = sorted(self.recent + other.recent, key=lambda m: (m.signal.ts_ms, m.signal.alert_id))
         self.recent = members[-MAX_RECENT:]
         self.stamps = sorted(self.stamps + other.stamps)[-MAX_STAMPS:]
+        self._measure_pace()
 
     def is_crowded(self, t: int, window_ms: int, alerts: int) -> bool:
         """Whether the latest `alerts` of the incident fell into the `window_ms` before `t`."""
         stamps = self.stamps
         return len(stamps) >= alerts and t - window_ms <= stamps[-alerts] <= t + 1000
+
+    def _measure_pace(self) -> None:
+        """Keep the mean time between the last dozen alerts; 0 while there are fewer than four."""
+        stamps = self.stamps[-12:]
+        self.pace_ms = (max(stamps) - min(stamps)) / (len(stamps) - 1) if len(stamps) >= 4 else 0.0
 
     def crowd_at(self, t: int, window_ms: int) -> int:
         """Return how many of the latest alerts fell within `window_ms` of that instant, before or after."""
@@ -273,6 +281,7 @@ class Incident:
         incident.words = {row[0]: (row[1], row[2]) for row in state["words"]}
         incident.recent = [Member(_signal(s), Reason(*r), tuple(also)) for s, r, also in state["recent"]]
         incident.stamps = list(state["stamps"])
+        incident._measure_pace()
         incident.wave = [Refire(*row) for row in state["wave"]]
         return incident
 

@@ -48,6 +48,7 @@ class Params:
     repeat_ms: int = 330_000  # one alert told again within this stays where it is
     remind_ms: int = 240_000  # monitors remind of what still fires no sooner than this
     fade_ms: int = 160_000  # a neighbour's alert counts for exp(-silence / fade)
+    fade_gaps: float = 6.0  # or longer, where the incident's own alerts come further apart
     onset_ms: int = 30_000  # harm is expected this long after the fault's first alert
     hop_ms: int = 40_000  # and this later for each call it has to climb
     early_ms: int = 60_000  # spread on the early side
@@ -103,7 +104,7 @@ def explain(incident: Incident, s: Signal, topology: Topology, p: Params) -> Exp
             best = best._replace(score=best.score * p.latched)
     elif not s.known:
         silence = s.ts_ms - incident.last_novel_ms
-        best = _better(best, Explanation(p.unplaced * fade(silence, p), "unplaced", None, None, silence))
+        best = _better(best, Explanation(p.unplaced * fade(silence, incident, p), "unplaced", None, None, silence))
     return best
 
 
@@ -111,9 +112,9 @@ def _better(a: Explanation, b: Explanation) -> Explanation:
     return b if b.score > a.score else a
 
 
-def fade(silence_ms: int, p: Params) -> float:
-    """Return how much a neighbour's alert still counts after that much silence."""
-    return exp(-abs(silence_ms) / p.fade_ms)
+def fade(silence_ms: int, incident: Incident, p: Params) -> float:
+    """Return how much a neighbour's alert still counts after that much silence, at the incident's own pace."""
+    return exp(-abs(silence_ms) / max(p.fade_ms, p.fade_gaps * incident.pace_ms))
 
 
 def onset_fit(lag_ms: int, hops: int, p: Params) -> float:
@@ -137,7 +138,7 @@ def _same_entity(incident: Incident, s: Signal, topology: Topology, p: Params) -
     if s.kind == "fault" and incident.anchors:
         weight = _second_fault(incident, s, topology, p)
     lag = s.ts_ms - seen[1]
-    return Explanation(weight * fade(lag, p), "same_entity", s.entity, 0, lag)
+    return Explanation(weight * fade(lag, incident, p), "same_entity", s.entity, 0, lag)
 
 
 def _second_fault(incident: Incident, s: Signal, topology: Topology, p: Params) -> float:
@@ -267,7 +268,7 @@ def _call(
         seen = incident.entities.get(name)
         if seen is not None:
             lag = s.ts_ms - seen[1]
-            best = _better(best, Explanation(weight * fade(lag, p), kind, name, 1, lag))
+            best = _better(best, Explanation(weight * fade(lag, incident, p), kind, name, 1, lag))
     return best
 
 
@@ -280,4 +281,4 @@ def _neighbour_on_host(incident: Incident, s: Signal, p: Params) -> Explanation:
     if last is None:
         return NONE
     lag = s.ts_ms - last
-    return Explanation(p.same_host * fade(lag, p), "same_host", s.host, 1, lag)
+    return Explanation(p.same_host * fade(lag, incident, p), "same_host", s.host, 1, lag)

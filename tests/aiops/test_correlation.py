@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.correlation import Engine
+from opspilot_mcp.aiops.incident_state import Incident
 from opspilot_mcp.aiops.scoring import PARAMS, fade, onset_fit
 from opspilot_mcp.aiops.signals import is_gone, is_shared, kind_of, kind_of_text
 from opspilot_mcp.aiops.topology import Topology
@@ -338,9 +339,24 @@ def test_a_crowd_after_a_silence_longer_than_all_before_is_a_new_onset() -> None
 # ---- curves
 
 
+def _incident_with_gaps(seconds: int) -> Incident:
+    engine = Engine(estate())
+    run([alert(n * seconds, "mail", f"metric.{n}.used:up") for n in range(8)], engine)
+    return engine.open_incidents()[-1]
+
+
 def test_a_relation_fades_with_silence() -> None:
-    assert fade(0, PARAMS) == 1
-    assert fade(60_000, PARAMS) > fade(120_000, PARAMS) > 0
+    dense = _incident_with_gaps(1)
+
+    assert fade(0, dense, PARAMS) == 1
+    assert fade(60_000, dense, PARAMS) > fade(120_000, dense, PARAMS) > 0
+
+
+def test_silence_weighs_less_where_alerts_come_slowly_anyway() -> None:
+    dense, slow = _incident_with_gaps(1), _incident_with_gaps(60)
+
+    assert slow.pace_ms == 60_000
+    assert fade(180_000, slow, PARAMS) > fade(180_000, dense, PARAMS)
 
 
 def test_harm_fits_best_at_the_time_it_takes_to_climb() -> None:
