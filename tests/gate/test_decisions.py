@@ -72,6 +72,7 @@ async def test_lifted_message_needs_a_new_signature_and_can_be_held_again(house:
     await house.gate.lift(house.session("ana"), message_id, now=NOON)
     await house.tick(NOON + MINUTE)
     assert (house.sent(), await house.state(message_id)) == ({}, "pending")
+    assert (await house.gate.view(message_id)).signed_by == []
 
     await house.desk.write(proposals.ask, message_id, "hold", principal="agent:x", now=NOON)
     await house.gate.sync(now=NOON)
