@@ -343,10 +343,10 @@ class Gate:
                 f"certified: error at most {100 * self.alpha:g} % with {sure} % confidence, "
                 f"from {self.certificate.reviews} reviews, {passing} % of tickets pass"
             )
-        waiting = f"{self.reviews} of {self.next_test} reviews until a certificate"
-        if self.closed_because:
-            return f"closed by the alarm: {self.closed_because}; {waiting}"
-        return f"{waiting} is tested again: {self.tests} tests did not pass" if self.tests else waiting
+        waiting = f"{self.reviews} of {self.terms.first_reviews} reviews until a certificate"
+        if self.reviews >= self.terms.first_reviews:
+            waiting = f"no certificate yet: {self.reviews} reviews do not show one, looked at again at {self.next_test}"
+        return f"closed by the alarm: {self.closed_because}; {waiting}" if self.closed_because else waiting
 
     def dump(self) -> str:
         """Return the state as JSON, under 1 KB."""

@@ -281,7 +281,8 @@ def train_test(train: Sequence[Example], data: Sequence[Example], *, terms: Term
         score = round(scale.apply(raw), 6) if predicted is not None else 0.0
         route = gate.decide(example.id, score)
         lines.append(Line(example.id, predicted, score, route, route != "human"))
-    return Outcome(lines, gate.words(), [])
+    words = gate.words() if gate.certificate else f"no certificate: {len(points)} labelled tickets do not show one"
+    return Outcome(lines, words, [])
 
 
 def _judge(examples: Sequence[Example], lines: Sequence[Line]) -> list[Judged]:

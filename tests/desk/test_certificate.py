@@ -252,3 +252,9 @@ def test_in_simulated_desks_the_promise_holds_where_the_naive_threshold_breaks_i
 
     assert sum(stream.window or stream.then for stream in ours) <= 3
     assert sum(stream.window or stream.then for stream in naive) >= 15
+
+
+def test_a_gate_whose_reviews_show_nothing_says_when_it_looks_again() -> None:
+    gate = Gate(reviews=300, next_test=334)
+
+    assert gate.words() == "no certificate yet: 300 reviews do not show one, looked at again at 334"

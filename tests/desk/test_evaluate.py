@@ -222,3 +222,14 @@ def test_equal_scores_share_their_errors() -> None:
     judged = [Judged("a", "a", 0.5, "human"), Judged("a", "b", 0.5, "human")]
 
     assert measure(judged[::-1]) == measure(judged)
+
+
+def test_a_fit_that_shows_nothing_says_so(learnable: list[Example]) -> None:
+    labels = [example.label for example in learnable]
+    Random(4).shuffle(labels)
+    train = [e._replace(label=label) for e, label in zip(learnable[:200], labels, strict=False)]
+
+    outcome = evaluate.train_test(train, learnable[200:220], terms=Terms(), seed=1)
+
+    assert outcome.words == "no certificate: 200 labelled tickets do not show one"
+    assert {line.routed for line in outcome.lines} == {"human"}
