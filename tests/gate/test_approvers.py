@@ -3,13 +3,19 @@
 import json
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 
 from opspilot_mcp.clock import DAY_MS
 from opspilot_mcp.errors import BadSetting, Conflict, InvalidInput, NotAllowed, OpsPilotError
-from opspilot_mcp.gate import approvers, keys, service
+from opspilot_mcp.gate import approvers, audit, keys, service
 from opspilot_mcp.gate.approvers import IDLE_MS, LOCK_MS, SESSION_MS, Session
+from opspilot_mcp.gate.schema import approvers as approver_rows
 from tests.gate.conftest import HOUR, MINUTE, NOON, PASSPHRASE, House
+
+
+def put_row(conn: Connection, row: dict[str, object]) -> None:
+    conn.execute(insert(approver_rows).values(**row))
+
 
 _PAIR = keys.new_pair()
 _SEALED = keys.seal(_PAIR, PASSPHRASE, name="ana")
@@ -90,7 +96,7 @@ async def test_d10_bad_sign_ins_are_on_record(house: House) -> None:
     with pytest.raises(NotAllowed):
         await house.gate.sign_in("ana", "wrong horse battery", now=NOON)
 
-    rows = await house.gate.db.read(approvers.audit.newest, limit=1)
+    rows = await house.gate.db.read(audit.newest, limit=1)
 
     assert rows[0]["action"] == "sign_in.failed"
 
@@ -187,7 +193,7 @@ async def test_row_vouched_for_by_a_stranger_is_no_approver(house: House) -> Non
             "bad_tries": 0,
             "locked_until_ms": 0,
         }
-        await house.gate.db.write(lambda conn, row=row: conn.execute(insert(approvers.approvers).values(**row)))
+        await house.gate.db.write(put_row, row)
 
     assert [one.name for one in await house.gate.approvers()] == ["ana"]
 
@@ -196,9 +202,7 @@ async def test_renamed_row_is_no_approver(house: House) -> None:
     await house.add_approver("bob")
 
     await house.gate.db.write(
-        lambda conn: conn.execute(
-            update(approvers.approvers).where(approvers.approvers.c.name == "bob").values(name="eve")
-        )
+        lambda conn: conn.execute(update(approver_rows).where(approver_rows.c.name == "bob").values(name="eve"))
     )
 
     assert [one.name for one in await house.gate.approvers()] == ["ana"]

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from opspilot_mcp.errors import Conflict, NotAllowed, OpsPilotError
-from opspilot_mcp.gate import approvers, dispatch, keys, signatures, snapshots, state
+from opspilot_mcp.gate import approvers, canonical, keys, signatures, snapshots, state
 from opspilot_mcp.gate.approvers import is_same_person
 from opspilot_mcp.gate.schema import approvals, messages
+from opspilot_mcp.gate.schema import approvers as approver_rows
 from opspilot_mcp.gate.service import Gate
 from opspilot_mcp.store.schema import proposals, requesters
 from tests.gate.conftest import HOUR, MINUTE, NOON, House, make_house
@@ -360,7 +361,7 @@ async def _insert_key(house: House, name: str, pair: keys.KeyPair, *, vouched: b
     payload = approvers._registration(root.instance, name, pair.public, signer.key_id, NOON)
     await house.gate.db.write(
         lambda conn: conn.execute(
-            insert(approvers.approvers).values(
+            insert(approver_rows).values(
                 key_id=pair.key_id,
                 name=name,
                 public_key=keys.b64(pair.public),
@@ -509,7 +510,7 @@ async def test_changed_bytes_are_not_sent_even_when_the_digest_column_is_changed
 
     def tamper(conn: object) -> None:
         conn.exec_driver_sql("DROP TRIGGER messages_frozen")  # type: ignore[attr-defined]
-        digest = dispatch.canonical.sha256(content)
+        digest = canonical.sha256(content)
         conn.execute(update(messages).values(content=content, sha256=digest))  # type: ignore[attr-defined]
 
     await house.gate.db.write(tamper)

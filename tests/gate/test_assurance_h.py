@@ -7,10 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.gate import audit, keys
 from tests.gate.conftest import NOON, House
+
+
+def run_sql(conn: Connection, statement: str) -> None:
+    conn.exec_driver_sql(statement)
+
 
 REPO = Path(__file__).parents[2]
 
@@ -31,9 +37,8 @@ async def test_untouched_record_is_well(house: House) -> None:
     raw.close()
     for event in ("UPDATE", "DELETE"):
         await house.gate.db.write(
-            lambda conn, event=event: conn.exec_driver_sql(
-                f"CREATE TRIGGER audit_no_{event.lower()} BEFORE {event} ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
-            )
+            run_sql,
+            f"CREATE TRIGGER audit_no_{event.lower()} BEFORE {event} ON audit BEGIN SELECT RAISE(ABORT, 'no'); END",
         )
 
     found = await house.gate.verify_audit()
@@ -129,7 +134,7 @@ async def test_h01_record_refuses_change(house: House) -> None:
             await house.approve(await house.page())
             await house.tick(NOON + 1)
         with pytest.raises(OpsPilotError):
-            await house.gate.db.write(lambda conn, statement=statement: conn.exec_driver_sql(statement))
+            await house.gate.db.write(run_sql, statement)
 
 
 async def test_h01_eight_writers_make_one_chain_without_gaps(house: House) -> None:

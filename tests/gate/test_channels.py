@@ -5,9 +5,11 @@ import base64
 import datetime
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.gate import compose
 from opspilot_mcp.gate.channels import Envelope, SendFailed, Wire, outlet, secret, web
 from opspilot_mcp.gate.policy import FileChannel, GatePolicy, SlackChannel, SmtpChannel, WebhookChannel
@@ -73,7 +75,8 @@ def test_mail_goes_over_checked_tls_with_a_password(tmp_path: Path, mode: str) -
 @pytest.mark.parametrize("mode", ["starttls", "tls"])
 def test_mail_server_with_another_name_gets_nothing(tmp_path: Path, mode: str) -> None:
     context = server_tls(tmp_path, "mail.example.org")
-    with mail_server(**{mode: context}) as box, pytest.raises(SendFailed, match="certificate") as failed:
+    secure: dict[str, Any] = {mode: context}
+    with mail_server(**secure) as box, pytest.raises(SendFailed, match="certificate") as failed:
         outlet.send(envelope(), smtp(box.port, tls=mode, ca_file="cert.pem", timeout_s=5), wire(tmp_path))
 
     assert (failed.value.permanent, box.arrived) == (True, [])
@@ -227,14 +230,14 @@ def test_i10_private_address_is_refused_however_it_is_written(tmp_path: Path, ho
 
 def test_i10_name_that_also_has_a_private_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = [(2, 1, 6, "", ("93.184.215.14", 443)), (2, 1, 6, "", ("127.0.0.1", 443))]
-    monkeypatch.setattr(web.socket, "getaddrinfo", lambda *_a, **_k: both)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: both)
 
     with pytest.raises(SendFailed, match="private network"):
         web.checked_address("rebind.example.org", 443, wire(tmp_path))
 
 
 def test_plain_http_is_refused_unless_the_operator_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web.socket, "getaddrinfo", lambda *_a, **_k: [(2, 1, 6, "", ("93.184.215.14", 80))])
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: [(2, 1, 6, "", ("93.184.215.14", 80))])
 
     with pytest.raises(SendFailed, match="not https"):
         outlet.send(envelope(b"{}"), hook(80, url="http://example.org/"), wire(tmp_path))
@@ -290,7 +293,7 @@ def test_slack_bytes_that_say_two_things_are_not_shown() -> None:
     message = json.loads(slack_content())
     message["text"] = "something else"
 
-    with pytest.raises(compose.InvalidInput):
+    with pytest.raises(InvalidInput):
         compose.read(json.dumps(message).encode(), "slack", "page")
 
 
