@@ -345,7 +345,7 @@ class Gate:
             )
         waiting = f"{self.reviews} of {self.terms.first_reviews} reviews until a certificate"
         if self.reviews >= self.terms.first_reviews:
-            waiting = f"no certificate yet: {self.reviews} reviews do not show one, looked at again at {self.next_test}"
+            waiting = f"{self.reviews} of {self.next_test} reviews until a certificate is tried again, none shown yet"
         return f"closed by the alarm: {self.closed_because}; {waiting}" if self.closed_because else waiting
 
     def dump(self) -> str:

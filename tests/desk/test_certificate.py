@@ -257,4 +257,4 @@ def test_in_simulated_desks_the_promise_holds_where_the_naive_threshold_breaks_i
 def test_a_gate_whose_reviews_show_nothing_says_when_it_looks_again() -> None:
     gate = Gate(reviews=300, next_test=334)
 
-    assert gate.words() == "no certificate yet: 300 reviews do not show one, looked at again at 334"
+    assert gate.words() == "300 of 334 reviews until a certificate is tried again, none shown yet"
