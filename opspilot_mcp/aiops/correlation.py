@@ -83,9 +83,13 @@ class Engine:
             del self._ids[next(iter(self._ids))]
         for loser, _ in placed.merged:
             self._home.pop(loser, None)
+        self._note(scope)
+        return placed
+
+    def _note(self, scope: Scope) -> None:
+        """Take over which incidents of a scope changed."""
         self._dirty |= scope.touched
         scope.touched.clear()
-        return placed
 
     def _duplicate(self, alert: Alert) -> Placement:
         key = self._ids[alert.id]
@@ -247,7 +251,7 @@ class Engine:
             return False
         scope.merge(scope.open[survivor], scope.open[loser])
         del self._home[loser]
-        self._dirty |= {loser: None, survivor: None}
+        self._note(scope)
         return True
 
     def split(self, key: str, entities: Iterable[str], new_key: str) -> bool:
@@ -347,9 +351,18 @@ class Engine:
 def view_of(i: Incident, topology: Topology, history: History | None = None) -> View:
     """Return what a reader may know of an incident, open or just closed."""
     candidates = tuple(rank(i, topology, history))
-    title = f"{i.title} at {candidates[0].entity}" if candidates else i.title
+    shown = tuple(symptoms(i))
     services = tuple(sorted(e for e in i.entities if e in topology.services))
     return View(
-        i.key, i.cluster, i.env, i.opened_ms, i.last_ms, i.count, SEVERITY_OF[i.rank], i.pages(), title, services,
-        candidates, tuple(symptoms(i)),
+        i.key, i.cluster, i.env, i.opened_ms, i.last_ms, i.count, SEVERITY_OF[i.rank], i.pages(),
+        _title(i, candidates, shown), services, candidates, shown,
     )  # fmt: skip
+
+
+def _title(i: Incident, candidates: tuple[Candidate, ...], shown: tuple[tuple[str, str, int], ...]) -> str:
+    """The strongest alert of the leading root, at that root; else the gravest alert of the incident."""
+    if not candidates:
+        return i.title
+    names = {name for _, name, _ in shown}
+    told = next((name for name, _ in candidates[0].terms if name in names), i.title)
+    return f"{told} at {candidates[0].entity}"

@@ -189,7 +189,8 @@ def _coverage_evidence(
     for service in harmed:
         above = topology.above(service)
         share = sum(w.closeness ** above[other] for other in harmed if other in above) / len(harmed)
-        score.setdefault(service, []).append((share, "harm above it"))
+        label = "harm above it" if len(harmed) > 1 else next(e.name for e in evidence if e.service == service)
+        score.setdefault(service, []).append((share, label))
 
 
 def _ordered(score: dict[str, list[tuple[float, str]]], limit: int, w: Weights) -> list[Candidate]:

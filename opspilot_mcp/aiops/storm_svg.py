@@ -18,7 +18,7 @@ LEFT = 220
 ROW_PX = 18
 TOP = 34
 COLUMNS = 480  # alerts of one row, incident and column are drawn as one dot
-TICKS = 8
+TICKS = 6
 # Told apart by people with colour-blindness, on white and on dark. Source: Okabe and Ito 2008, with two more.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#9467bd", "#8c564b", "#bcbd22", "#e15759")
 _STYLE = (
@@ -106,6 +106,12 @@ def _frame(rows: dict[str, int], start: int, end: int, height: int) -> list[str]
             f"<text x='{x:.1f}' y='{TOP - 12}' text-anchor='{anchor}'>{iso(at)[5:19].replace('T', ' ')}</text>"
         )
     return parts
+
+
+def _clock(at: int, start: int, end: int) -> str:
+    """The time of a tick: with its day only where the picture spans several."""
+    text = iso(at)
+    return text[11:16] if text[:10] == iso(start)[:10] == iso(end)[:10] else f"{text[5:10]} {text[11:16]}"
 
 
 def _dots(dots: Sequence[Dot], rows: dict[str, int], colours: dict[str, str], start: int, end: int) -> list[str]:

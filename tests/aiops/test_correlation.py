@@ -556,8 +556,12 @@ def test_what_a_person_merges_takes_the_next_alert() -> None:
     mail = engine.receive(alert(0, "mail", "OOMKilled")).incident_key or ""
     search = engine.receive(alert(5, "search", "OOMKilled")).incident_key or ""
 
+    engine.clean()
     assert engine.merge(mail, search)
+    assert set(engine.dirty()) == {mail, search}
+    engine.clean()
     assert engine.receive(alert(30, "mail", "QueueBacklog")).incident_key == search
+    assert engine.dirty() == (search,)
     assert not engine.merge(mail, search)
 
 
