@@ -4,6 +4,7 @@ A row here is a wish. The gate, in its own process, copies it at once into an im
 database and decides on that; what it mirrors back (`outcome`) is for reading only.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -21,6 +22,7 @@ Outcome = Literal[
 MAX_BODY = 20_000
 MAX_TITLE = 300
 HEARTBEAT_MS = 15_000
+_CONSOLE = re.compile(r"http://127\.0\.0\.1:[1-9][0-9]{0,4}", re.ASCII)
 WAITING = (None, "pending", "held", "approved", "retry")
 _HOUR_MS = 3_600_000
 
@@ -74,13 +76,14 @@ class NewProposal(BaseModel):
 
 
 class GateState(BaseModel):
-    """Whether people's side runs, from its heartbeat."""
+    """Whether people's side runs, from its heartbeat, and where its console listens (loopback, no secret in it)."""
 
     model_config = ConfigDict(frozen=True)
 
     running: bool
     killed: bool
     last_beat_ms: int | None
+    console: str | None = None
 
 
 def propose(
@@ -212,7 +215,9 @@ def gate_state(conn: Connection, *, now: int) -> GateState:
     row = conn.execute(select(gate_status)).first()
     if row is None:
         return GateState(running=False, killed=False, last_beat_ms=None)
-    return GateState(running=now - row.beat_ms <= HEARTBEAT_MS, killed=row.killed, last_beat_ms=row.beat_ms)
+    running = now - row.beat_ms <= HEARTBEAT_MS
+    console = row.detail if running and _CONSOLE.fullmatch(row.detail) else None
+    return GateState(running=running, killed=row.killed, last_beat_ms=row.beat_ms, console=console)
 
 
 # -- called by the gate, from its own process --------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     keep_memory_private()
     try:
-        asyncio.run(dispatch_forever(Path(arguments[0])))
+        asyncio.run(dispatch_forever(Path(arguments[0]), console="".join(arguments[1:2])))
     except OpsPilotError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -54,12 +54,16 @@ def keep_memory_private() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-async def dispatch_forever(root: Path) -> None:
-    """Take one turn a second. A desk that cannot be read is said once a change; the gate goes on trying."""
+async def dispatch_forever(root: Path, *, console: str = "") -> None:
+    """Take one turn a second. A desk that cannot be read is said once a change; the gate goes on trying.
+
+    `console` is the address people sign at, for the heartbeat.
+    """
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     gate, said = await Gate.open(root), ""
+    gate.console = console
     beating = asyncio.create_task(_beat(gate))
     try:
         while not stop.is_set():
@@ -125,6 +129,7 @@ def run(root: Path, *, console_port: int | None) -> None:
     wanted = {"opspilot_mcp.gate.running": ([str(home.root)], True)}
     if console_port is not None and importlib.util.find_spec(CONSOLE) is not None:
         wanted[CONSOLE] = ([str(home.root), str(console_port)], False)
+        wanted["opspilot_mcp.gate.running"][0].append(f"http://127.0.0.1:{console_port}")
     stopping: list[int] = []
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, _frame: stopping.append(number))

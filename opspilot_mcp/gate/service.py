@@ -55,6 +55,7 @@ class Gate:
         self._unanswerable: set[int] = set()
         self._beat_ms = self._followed_ms = 0
         self._said: tuple[str | None, str | None] | None = None
+        self.console = ""  # where people sign, told to the agents' side so that it can point them there
         self.wire = channels.Wire(home.gate, home.sent, frozenset(authority.policy.network.allow_private))
 
     @classmethod
@@ -137,7 +138,7 @@ class Gate:
     async def beat(self, *, now: int) -> None:
         """Tell the desk that people's side runs."""
         standing = await self.db.read(state.read)
-        detail = "quarantine" if standing.quarantine else ""
+        detail = "quarantine" if standing.quarantine else self.console
         await self.desk.write(proposals.beat, now=now, killed=standing.killed_by is not None, detail=detail)
 
     async def check_restored(self, *, now: int) -> bool:

@@ -49,6 +49,9 @@ def _run(work: Awaitable[T]) -> T:
     except OpsPilotError as error:
         sys.stderr.write(f"{screen.safe(str(error))}\n")
         raise SystemExit(1) from None
+    except PermissionError:
+        sys.stderr.write("The gate's folder belongs to another user. Run this as the user the gate runs as.\n")
+        raise SystemExit(1) from None
 
 
 def _say(text: str) -> None:

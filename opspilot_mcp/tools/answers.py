@@ -205,7 +205,9 @@ def gate_line(gate: GateState, *, proposal_id: str | None = None) -> str:
     if gate.killed:
         return "A person threw the kill switch: nothing is sent until they lift it with `opspilot-mcp gate release`."
     if gate.running:
-        return f"The gate runs. A person signs with `{review}` and then `opspilot-mcp gate approve`."
+        page = f"{gate.console}/messages/{proposal_id}" if proposal_id else gate.console
+        where = f"at {page}, or " if gate.console else ""
+        return f"The gate runs. A person signs {where}with `{review}` and then `opspilot-mcp gate approve`."
     return f"The gate is NOT running: nothing can be sent. A person starts it with `{START_GATE}` and reads `{review}`."
 
 

@@ -3,7 +3,10 @@
 import asyncio
 from typing import Annotated, Literal
 
+import anyio
 from fastmcp import Context
+from mcp_types import ElicitRequest, ElicitRequestURLParams, InputRequiredResult
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 from sqlalchemy import Connection
 
@@ -19,6 +22,7 @@ from opspilot_mcp.tools.protocol import Spec, app_of
 ProposalId = Annotated[str, Field(description="Like PR-9", max_length=20)]
 
 _LOOK_EVERY_S = 0.5
+_OPEN = frozenset({"pending", "held", "retry"})
 _DECIDED = frozenset({"sent", "uncertain", "failed", "rejected", "withdrawn", "expired"})
 
 
@@ -78,10 +82,14 @@ async def request_approval(
     ctx: Context,
     proposal_id: ProposalId,
     wait_s: Annotated[int, Field(description="How long to wait for the decision", ge=0, le=45)] = 0,
-) -> ProposalAnswer:
+) -> ProposalAnswer | InputRequiredResult:
     """Point a person at a waiting message and wait for their decision. Your client's user cannot approve it here."""
     app = app_of(ctx)
     found, gate = await app.read(_state, proposal_id, now=app.now())
+    if found.state in _OPEN and gate.console is not None and _can_open_urls(ctx):
+        asked = await _point_at(ctx, found.id, f"{gate.console}/messages/{found.id}", wait_s)
+        if asked is not None:
+            return asked
     for step in range(int(wait_s / _LOOK_EVERY_S)):
         if found.state in _DECIDED:
             break
@@ -89,6 +97,28 @@ async def request_approval(
         await asyncio.sleep(_LOOK_EVERY_S)
         found, gate = await app.read(_state, proposal_id, now=app.now())
     return answers.proposal_answer(found, gate)
+
+
+def _can_open_urls(ctx: Context) -> bool:
+    capable = ctx.session.client_capabilities
+    return capable is not None and capable.elicitation is not None and capable.elicitation.url is not None
+
+
+async def _point_at(ctx: Context, proposal_id: str, url: str, wait_s: int) -> InputRequiredResult | None:
+    """Ask the client to open the console. Whatever it answers changes nothing: only the gate's state counts.
+
+    The modern protocol cannot call the client: the tool returns a request once, and is called again.
+    """
+    words = f"{proposal_id} waits for a signature. Open the console, read the message and decide there."
+    context = ctx.request_context
+    if context is not None and context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        if ctx.input_responses is not None:
+            return None
+        params = ElicitRequestURLParams(message=words, url=url)
+        return InputRequiredResult(input_requests={"console": ElicitRequest(params=params)}, request_state=proposal_id)
+    with anyio.move_on_after(max(1, wait_s)):
+        await ctx.session.elicit_url(words, url, proposal_id, related_request_id=ctx.request_id)
+    return None
 
 
 def _state(conn: Connection, proposal_id: str, *, now: int) -> tuple[Proposal, GateState]:
