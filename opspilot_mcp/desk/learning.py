@@ -193,7 +193,10 @@ def _take_in(
     correct = row.predicted == category
     conn.execute(update(triages).where(triages.c.id == triage_id).values(correct=correct))
     is_new = category not in head.categories and head.seen > 0
-    event = gate.review(Frozen(row.score, correct), is_new_category=is_new) if row.epoch == gate.epoch else ""
+    event = ""
+    if row.epoch == gate.epoch and not row.forced:
+        passed = bool(row.certified) and row.decision == "audit"
+        event = gate.review(Frozen(row.score, correct), is_new_category=is_new, passed=passed)
     alarm = ""
     if event == "alarm":
         alarm, scale = gate.closed_because, Scale()
@@ -210,7 +213,7 @@ def _take_in(
 def _window(conn: Connection, epoch: int) -> list[Frozen]:
     rows = conn.execute(
         select(triages.c.score, triages.c.correct)
-        .where(triages.c.epoch == epoch)
+        .where(triages.c.epoch == epoch, triages.c.forced.is_(False))
         .order_by(triages.c.id.desc())
         .limit(2 * WINDOW)
     ).all()
@@ -221,7 +224,12 @@ def _points(conn: Connection, gate: Gate) -> list[Point]:
     """Return what calibration fits on: reviewed guesses of this epoch, an audited one standing for all that passed."""
     rows = conn.execute(
         select(triages.c.raw, triages.c.correct, triages.c.decision)
-        .where(triages.c.epoch == gate.epoch, triages.c.correct.is_not(None), triages.c.predicted.is_not(None))
+        .where(
+            triages.c.epoch == gate.epoch,
+            triages.c.forced.is_(False),
+            triages.c.correct.is_not(None),
+            triages.c.predicted.is_not(None),
+        )
         .order_by(triages.c.id.desc())
         .limit(_SCALE_POINTS)
     ).all()

@@ -56,6 +56,7 @@ class Decision(NamedTuple):
     kind: Literal["auto", "human", "audit"]
     certified: bool
     why: tuple[str, ...]
+    is_forced: bool = False  # by what the text states, whatever the score
 
 
 class Triaged(NamedTuple):
@@ -138,9 +139,10 @@ def decide(reading: Reading, policy: Policy, *, gate: Gate, scored: Score, ticke
     Under a certificate the gate's threshold decides, and a blind audit sends some of what passes to a person too.
     """
     reasons = _reasons(reading)
+    forced = bool(reasons)
     by_gate = gate.decide(ticket_id, scored.score) if reading.engine == learner.VERSION else "human"
     if by_gate != "human":
-        return Decision("human" if reasons else by_gate, True, (*reading.why, *reasons, _sentence(gate)))
+        return Decision("human" if forced else by_gate, True, (*reading.why, *reasons, _sentence(gate)), forced)
     if policy.gate.cold_start == "human":
         reasons.append("The policy sends everything to a person until a certificate stands.")
     elif gate.certificate is not None:
@@ -153,7 +155,7 @@ def decide(reading: Reading, policy: Policy, *, gate: Gate, scored: Score, ticke
     passed: Literal["auto", "audit"] = (
         "audit" if certificate.is_audited(ticket_id, gate.terms.audit_rate, gate.salt) else "auto"
     )
-    return Decision("human" if reasons else passed, False, (*reading.why, *(reasons or [passes]), told))
+    return Decision("human" if reasons else passed, False, (*reading.why, *(reasons or [passes]), told), forced)
 
 
 def _reasons(reading: Reading) -> list[str]:
@@ -247,6 +249,7 @@ def _freeze(
             raw=scored.raw,
             score=scored.score,
             epoch=epoch,
+            forced=decision.is_forced,
             why=json.dumps(decision.why),
             at_ms=now,
         )

@@ -195,6 +195,8 @@ triages = Table(
     Column("raw", Float, nullable=False),
     Column("score", Float, nullable=False),
     Column("epoch", Integer, nullable=False),  # alarms of the certificate so far
+    # Sent to a person for what it states, whatever its score: always reviewed, so it must not stand in a sample.
+    Column("forced", Boolean, nullable=False),
     Column("correct", Boolean),  # null until a person reviewed the ticket
     Column("why", Text, nullable=False),  # JSON list of sentences
     Column("at_ms", BigInteger, nullable=False),

@@ -385,6 +385,7 @@ def upgrade() -> None:
         sa.Column("raw", sa.Float(), nullable=False),
         sa.Column("score", sa.Float(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("forced", sa.Boolean(), nullable=False),
         sa.Column("correct", sa.Boolean(), nullable=True),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
