@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -242,9 +242,9 @@ def copy_to(folder: Path) -> Path:
 
 
 def is_red(copy: Path, tests: Iterable[str]) -> tuple[bool, str]:
-    """Run tests against the copy; returns whether one failed, and the last line of the run."""
+    """Run tests against the copy; returns whether one failed, and what it said."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "addopts=-m 'not long'"]
-    env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"}
     done = subprocess.run(
         [*command, *(f"{HERE}/{test}" for test in tests)],
         cwd=copy,
@@ -253,9 +253,9 @@ def is_red(copy: Path, tests: Iterable[str]) -> tuple[bool, str]:
         text=True,
         check=False,
     )
-    lines = done.stdout.strip().splitlines() or [done.stderr[-200:]]
     assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
-    return done.returncode == 1, lines[-1]
+    why = [line.partition(" - ")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return done.returncode == 1, (why or [""])[0]
 
 
 def try_break(copy: Path, one: Break) -> tuple[bool, str]:
@@ -271,22 +271,27 @@ def try_break(copy: Path, one: Break) -> tuple[bool, str]:
         path.write_text(whole)
 
 
-def run(names: Iterable[str] = ()) -> list[tuple[Break, bool, str]]:
-    """Try the named breaks, all when none is named; returns each with whether its test went red."""
+def run(names: Iterable[str] = ()) -> Iterator[tuple[Break, bool, str]]:
+    """Try the named breaks, all when none is named; yields each with whether its test went red."""
     wanted = [one for one in BREAKS if not names or one.name in names]
     with tempfile.TemporaryDirectory() as scratch:
         copy = copy_to(Path(scratch))
         was_red, said = is_red(copy, sorted({one.test for one in wanted}))
         assert not was_red, f"a test is red without any break: {said}"
-        return [(one, *try_break(copy, one)) for one in wanted]
+        for one in wanted:
+            yield (one, *try_break(copy, one))
 
 
 def main(names: list[str]) -> int:
     """Print the table; 1 when a break went unnoticed."""
-    found = run(names)
-    for one, was_red, said in found:
-        sys.stdout.write(f"{'red ' if was_red else 'GREEN':<6} {one.name:<36} {one.test.partition('::')[2]}  {said}\n")
-    return int(not all(was_red for _, was_red, _ in found))
+    unnoticed = 0
+    for one, was_red, said in run(names):
+        unnoticed += not was_red
+        sys.stdout.write(
+            f"{'red' if was_red else 'GREEN':<6} {one.name:<36} {one.test.partition('::')[2]}: {said[:90]}\n"
+        )
+        sys.stdout.flush()
+    return int(unnoticed > 0)
 
 
 if __name__ == "__main__":

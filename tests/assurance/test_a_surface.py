@@ -85,6 +85,8 @@ def street(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 made = Street(home, sinks, wire)
                 _fill(made)
                 yield made
+                time.sleep(2.5)  # two turns of the dispatcher after the last test
+                made.check()
         finally:
             dispatcher.terminate()
             dispatcher.wait(20)
@@ -111,7 +113,6 @@ def _fill(street: Street) -> None:
 def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "street" in request.fixturenames:
-        time.sleep(1.2)  # one turn of the dispatcher
         request.getfixturevalue("street").check()
 
 

@@ -259,7 +259,7 @@ def test_c04_level_one_shares_the_desk_and_nothing_else(shared_home: Path) -> No
         "yes | {approve}",
         "yes '' | {approve}",
         "printf '%s\\n' '{passphrase}' | {approve}",
-        "yes | script -qec '{approve}' /dev/null",
+        "yes | head -n 40 | script -qec '{approve}' /dev/null",
         "script -qec '{approve} --passphrase {passphrase}' /dev/null < /dev/null",
     ],
 )

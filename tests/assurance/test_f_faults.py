@@ -163,7 +163,6 @@ async def test_f04_retries_end_with_the_approval_and_ask_again(house: House, sin
     assert "sign" in (told.outcome_detail or "")
 
 
-@pytest.mark.xfail(strict=True, reason="Desk._open has no lock: two first users share one connection and can deadlock")
 async def test_f_two_first_users_of_the_desk_open_it_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, connect = [], deskside.connect
 
