@@ -29,7 +29,12 @@ def _all_signed(root: Path, left: list[bytes]) -> list[str]:
     tables = _read(root / "gate" / "gate.db")
     pin = json.loads((root / "gate" / "approvers" / "root.json").read_bytes())["payload"]
     keys = _registered(tables["approvers"], pin)
-    ids = [_signed_id(content, tables, keys, pin["instance"]) for content in left]
+    signed: dict[str, list[tuple[Row, Row]]] = {}
+    for approval in tables["approvals"]:
+        said = _payload(approval, keys)
+        if said and said["instance"] == pin["instance"]:
+            signed.setdefault(said["sha256"], []).append((approval, said))
+    ids = [_signed_id(content, tables, keys, signed) for content in left]
     assert len(ids) == len(set(ids)), f"a message left twice: {ids}"
     return ids
 
@@ -73,21 +78,17 @@ def _registered(rows: list[Row], pin: Row) -> dict[str, Row]:
     return known
 
 
-def _signed_id(content: bytes, tables: dict[str, list[Row]], keys: dict[str, Row], instance: str) -> str:
+def _signed_id(
+    content: bytes, tables: dict[str, list[Row]], keys: dict[str, Row], signed: dict[str, list[tuple[Row, Row]]]
+) -> str:
     """Return the id of the message these bytes are, having found enough signatures in force when it was claimed."""
     digest = hashlib.sha256(content).hexdigest()
     rows = {row["id"]: row for row in tables["messages"]}
-    signers, found = set[str](), ""
-    solo = False
-    for approval in tables["approvals"]:
-        said = _payload(approval, keys)
-        if said.get("sha256") != digest or said["instance"] != instance:
-            continue
-        message = rows[approval["message_id"]]
-        if _held(said, message, keys[approval["key_id"]], tables):
+    signers, found, solo = set[str](), "", False
+    for approval, said in signed.get(digest, []):
+        if _held(said, rows[approval["message_id"]], keys[approval["key_id"]], tables):
             signers.add(said["approver"])
-            solo = solo or said["solo"]
-            found = said["message"]
+            found, solo = said["message"], solo or said["solo"]
     assert found, f"bytes left that nobody signed: {content[:200]!r}"
     risk = next(row["risk"] for row in rows.values() if row["sha256"] == digest)
     assert risk != "blocked", f"{found} was blocked and left"
