@@ -3,7 +3,8 @@
     python -m benchmarks.server [--starts 10] [--calls 300] [--sizes 1000 100000] [--json]
 
 Start-up is the CPU (user + system) of the server process until its first tools/list answer, the runs interleaved,
-the median of `--starts` after one warm-up. Calls are timed at the client, one after another, on a desk of each size.
+the median of `--starts` after one warm-up. Calls are timed at the client and take
+turns, on a desk of each size.
 """
 
 import argparse
@@ -76,15 +77,13 @@ def start_up(command: list[str], home: Path) -> float:
     return pipe.end()
 
 
-def timed(pipe: Pipe, name: str, arguments: list[dict[str, Any]]) -> list[float]:
-    """Return the ms of each call, the first tenth left out as warm-up."""
-    took: list[float] = []
-    for one in arguments:
-        started = time.perf_counter()
-        answer = pipe.ask("tools/call", name=name, arguments=one)
-        took.append((time.perf_counter() - started) * 1000)
-        assert not answer["result"].get("isError"), answer
-    return took[len(took) // 10 :]
+def timed(pipe: Pipe, name: str, arguments: dict[str, Any]) -> float:
+    """Return the ms of one call."""
+    started = time.perf_counter()
+    answer = pipe.ask("tools/call", name=name, arguments=arguments)
+    took = (time.perf_counter() - started) * 1000
+    assert not answer["result"].get("isError"), answer
+    return took
 
 
 async def fill(home: Path, size: int) -> None:
@@ -156,18 +155,23 @@ def _start_ups(home: Path, starts: int) -> dict[str, float]:
 
 
 def _calls(home: Path, size: int, calls: int) -> dict[str, dict[str, float]]:
+    """Return p50 and p99 of each call in ms. The calls take turns, so that a busy moment meets all of them alike."""
     bare, ours = Pipe(BARE, home), Pipe(OURS, home)
-    ids = [{"ticket_id": f"T-{n * 7919 % size + 1}"} for n in range(calls)]
-    found = {
-        "noop (bare server)": spread(timed(bare, "noop", [{}] * calls)),
-        "get_ticket": spread(timed(ours, "get_ticket", ids)),
-        "list_open_tickets": spread(timed(ours, "list_open_tickets", [{}] * calls)),
-        "list_open_tickets priority=P2": spread(timed(ours, "list_open_tickets", [{"priority": "P2"}] * calls)),
-        "search_tickets": spread(timed(ours, "search_tickets", [{"text": "invoice export fails E17"}] * calls)),
-    }
+    took: dict[str, list[float]] = {}
+    for n in range(calls):
+        turns: list[tuple[str, Pipe, str, dict[str, Any]]] = [
+            ("noop (bare server)", bare, "noop", {}),
+            ("get_ticket", ours, "get_ticket", {"ticket_id": f"T-{n * 7919 % size + 1}"}),
+            ("list_open_tickets", ours, "list_open_tickets", {}),
+            ("list_open_tickets priority=P2", ours, "list_open_tickets", {"priority": "P2"}),
+            ("search_tickets", ours, "search_tickets", {"text": "invoice export fails E17"}),
+        ]
+        for name, pipe, tool, arguments in turns:
+            took.setdefault(name, []).append(timed(pipe, tool, arguments))
     bare.end()
     ours.end()
-    return found
+    # The first tenth of the calls warms the caches.
+    return {name: spread(values[calls // 10 :]) for name, values in took.items()}
 
 
 def _table(found: dict[str, Any]) -> str:
