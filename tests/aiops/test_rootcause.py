@@ -1,4 +1,3 @@
-
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.correlation import Engine, View
 from opspilot_mcp.aiops.history import RECENT, History, Row
