@@ -105,9 +105,7 @@ def decode(text: str, *, is_yaml: bool) -> object:
     try:
         if not is_yaml:
             return json.loads(text)
-        import yaml  # only who writes YAML pays for it
-
-        return yaml.safe_load(text)
+        return plain_yaml(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         raise InvalidInput(f"The topology is not JSON{'' if line is None else f' (line {line})'}. Check it.") from None
@@ -115,6 +113,15 @@ def decode(text: str, *, is_yaml: bool) -> object:
         if type(error).__module__.startswith("yaml"):
             raise InvalidInput("The topology is not YAML. Check its indentation.") from None
         raise
+
+
+def plain_yaml(text: str) -> object:
+    """Return YAML without aliases: nested aliases unfold a kilobyte into gigabytes. Raises yaml.YAMLError."""
+    import yaml  # only who writes YAML pays for it
+
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
+        raise yaml.YAMLError("aliases are refused")
+    return yaml.safe_load(text)
 
 
 def _alerts(path: Path, run: _Run) -> Iterator[Alert]:

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from sqlalchemy import Connection
 
-from opspilot_mcp.aiops import alerts, formats, topologies
+from opspilot_mcp.aiops import alerts, formats, replay, topologies
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.app import App
 from opspilot_mcp.clock import parse_ms
@@ -271,21 +271,10 @@ def topology_of(path: Path) -> object:
     try:
         text = raw.decode("utf-8-sig")
         if path.suffix.lower() in (".yaml", ".yml"):
-            return _no_aliases(text)
+            return replay.plain_yaml(text)
         return json.loads(text)
     except (ValueError, RecursionError, yaml.YAMLError):
         raise InvalidInput(f"{path.name} is neither JSON nor YAML. Name it .json or .yaml and check it.") from None
-
-
-def _no_aliases(text: str) -> object:
-    """Return YAML without aliases: nested aliases unfold a kilobyte into gigabytes."""
-    if any(isinstance(token, yaml.AliasToken) for token in _tokens(text)):
-        raise yaml.YAMLError("aliases are refused")
-    return yaml.safe_load(text)
-
-
-def _tokens(text: str) -> Iterator[yaml.Token]:
-    return iter(yaml.scan(text, Loader=yaml.SafeLoader))
 
 
 def check_source(source: str) -> None:

@@ -6,10 +6,8 @@ dispatcher with `opspilot-mcp gate run`.
 
 import asyncio
 import contextlib
-import ctypes
 import ipaddress
 import os
-import resource
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -40,11 +38,11 @@ from opspilot_mcp.errors import (
     StoreBusy,
     StoreUnusable,
 )
+from opspilot_mcp.gate.running import keep_memory_private
 from opspilot_mcp.gate.service import Gate, open_gate
 
 HOST, PORT = "127.0.0.1", 8642
 _PURGE_S = 20
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
 _HERE = Path(__file__).parent
 _STATUS: dict[type[OpsPilotError], int] = {
     NotFound: 404,
@@ -146,13 +144,6 @@ def forget_channel_secrets() -> None:
     for name in [name for name in os.environ if name.startswith("OPSPILOT_GATE_")]:
         if name != "OPSPILOT_GATE_DATABASE_URL":
             del os.environ[name]
-
-
-def keep_memory_private() -> None:
-    """Leave no core file with open keys in it; on Linux, let no process of the same user read this one's memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -124,6 +124,14 @@ def test_a_topology_that_cannot_be_read_is_refused(tmp_path: Path, name: str, te
         replay.read_topology(tmp_path / name)
 
 
+def test_a_yaml_topology_that_unfolds_itself_is_refused(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.yaml"
+    bomb.write_text("a: &a [x, x]\nb: &b [*a, *a]\nservices: [*b, *b]\n")
+
+    with pytest.raises(InvalidInput, match="not YAML"):
+        replay.read_topology(bomb)
+
+
 def test_alerts_that_are_no_gzip_are_refused(tmp_path: Path) -> None:
     write(tmp_path, LINES)
     broken = tmp_path / "a.jsonl.gz"
