@@ -130,6 +130,13 @@ tickets = Table(
     Index(None, "triaged_ms", "id"),
     Index(None, "created_ms"),
     Index(None, "requester_id"),
+    # What was merged into one: few rows of many.
+    Index(
+        "ix_tickets_merged",
+        "merged_into",
+        sqlite_where=text("merged_into IS NOT NULL"),
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -304,6 +311,13 @@ incidents = Table(
     Column("merged_into", ForeignKey("incidents.id")),
     CheckConstraint("state IN ('open','acknowledged','resolved','merged')", name="state"),
     Index(None, "state", "last_event_ms"),
+    # What was merged into one: few rows of many.
+    Index(
+        "ix_incidents_merged",
+        "merged_into",
+        sqlite_where=text("merged_into IS NOT NULL"),
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -342,6 +356,19 @@ incident_notes = Table(
     Column("body", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# Which tickets an incident explains: what somebody linked, and suggestions turned down, which do not come back.
+incident_tickets = Table(
+    "incident_tickets",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Column("ticket_id", ForeignKey("tickets.id"), primary_key=True),
+    Column("state", Text, nullable=False),  # linked, rejected
+    Column("by", Text, nullable=False),  # a link is confirmed once a person made it
+    Column("at_ms", BigInteger, nullable=False),
+    CheckConstraint("state IN ('linked','rejected')", name="state"),
+    Index(None, "ticket_id"),
 )
 
 runbook_steps = Table(

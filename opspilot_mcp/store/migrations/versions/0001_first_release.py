@@ -102,6 +102,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_incidents_key")),
         sqlite_autoincrement=True,
     )
+    op.create_index(
+        "ix_incidents_merged",
+        "incidents",
+        ["merged_into"],
+        unique=False,
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.create_index(op.f("ix_incidents_state_last_event_ms"), "incidents", ["state", "last_event_ms"], unique=False)
     op.create_table(
         "learner_rows",
@@ -308,6 +316,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_tickets_category_queue_key_id"), "tickets", ["category", "queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_created_ms"), "tickets", ["created_ms"], unique=False)
+    op.create_index(
+        "ix_tickets_merged",
+        "tickets",
+        ["merged_into"],
+        unique=False,
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.create_index(op.f("ix_tickets_priority_queue_key_id"), "tickets", ["priority", "queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_queue_key_id"), "tickets", ["queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_requester_id"), "tickets", ["requester_id"], unique=False)
@@ -326,6 +342,19 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_drafts_ticket_id"), "drafts", ["ticket_id"], unique=False)
+    op.create_table(
+        "incident_tickets",
+        sa.Column("incident_id", sa.Integer(), nullable=False),
+        sa.Column("ticket_id", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("state IN ('linked','rejected')", name=op.f("ck_incident_tickets_state")),
+        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_incident_tickets_incident_id")),
+        sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_incident_tickets_ticket_id")),
+        sa.PrimaryKeyConstraint("incident_id", "ticket_id", name=op.f("pk_incident_tickets")),
+    )
+    op.create_index(op.f("ix_incident_tickets_ticket_id"), "incident_tickets", ["ticket_id"], unique=False)
     op.create_table(
         "notes",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
