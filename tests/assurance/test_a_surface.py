@@ -52,8 +52,12 @@ class Street:
     wire: Wire
     waiting: list[str] = field(default_factory=list)
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        raw = sqlite3.connect(self.home / "gate" / "gate.db", timeout=10)
+    def wishes(self) -> list[tuple[Any, ...]]:
+        """Return what agents have asked so far: the desk's side, which the gate follows a moment later."""
+        return self.rows("SELECT id, asked, subject, channel, body FROM proposals", database="desk.db")
+
+    def rows(self, query: str, *, database: str = "gate/gate.db") -> list[tuple[Any, ...]]:
+        raw = sqlite3.connect(self.home / database, timeout=10)
         try:
             return raw.execute(query).fetchall()
         finally:
@@ -224,11 +228,11 @@ def test_a02_duplicate_keys_and_forged_envelopes_get_nothing_out(street: Street)
 def test_a02_resources_prompts_completions_and_made_up_methods_act_on_nothing(
     street: Street, method: str, params: Message
 ) -> None:
-    before = street.rows("SELECT id, state, asked FROM messages")
+    before = street.wishes()
 
     street.wire.ask(method, params, approved=True)
 
-    assert street.rows("SELECT id, state, asked FROM messages") == before
+    assert street.wishes() == before
 
 
 # -- A03 ---------------------------------------------------------------------------------------------------------------
