@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, inse
 
 from opspilot_mcp import text
 from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput, NotFound
-from opspilot_mcp.store import audit, ids
+from opspilot_mcp.store import audit, ids, merges
 from opspilot_mcp.store.schema import incident_notes, incident_services, incidents
 
 State = Literal["open", "acknowledged", "resolved", "merged"]
@@ -190,14 +190,7 @@ def _record(row: RowMapping, services: Sequence[str]) -> Incident:
 
 def survivors(conn: Connection, numbers: Iterable[int]) -> dict[int, int]:
     """Return for each number the incident that holds its alerts now: itself, or the end of its merges."""
-    found = {number: number for number in numbers}
-    ahead = set(found)
-    while ahead:
-        rows = conn.execute(select(incidents.c.id, incidents.c.merged_into).where(incidents.c.id.in_(ahead)))
-        moved = {row.id: row.merged_into for row in rows if row.merged_into is not None}
-        found = {number: moved.get(end, end) for number, end in found.items()}
-        ahead = set(moved.values())
-    return found
+    return merges.ends(conn, incidents, numbers)
 
 
 # -- what people and agents do -----------------------------------------------------------------------------------------

@@ -146,7 +146,9 @@ def events(conn: Connection, incident: Incident, told: Sequence[Member], *, limi
         found.append(Event(at_ms=note.at_ms, what="note", actor=note.author, text=note.body))
     for entry in audit.of_subject(conn, incident.id, limit=limit):
         if entry.action not in ("incident.noted", "runbook.step_done"):
-            found.append(Event(at_ms=entry.at_ms, what=entry.action, actor=entry.actor))
+            ticket = entry.detail.get("ticket")
+            about = ticket if isinstance(ticket, str) else None
+            found.append(Event(at_ms=entry.at_ms, what=entry.action, actor=entry.actor, text=about))
     for done in runbooks.ticked(conn, incident.number):
         found.append(Event(at_ms=done.at_ms, what="step", actor=done.by, text=f"step {done.step}"))
     return sorted(found, key=lambda event: event.at_ms)[-limit:]
