@@ -14,7 +14,7 @@ from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.aiops.timeline import Event, Member
 from opspilot_mcp.clock import human_span, iso
 from opspilot_mcp.insights import impact
-from opspilot_mcp.insights.impact import Suggested
+from opspilot_mcp.insights.impact import Link, Suggested
 from opspilot_mcp.store.schema import alerts
 
 _CONDITIONS = 40
@@ -33,11 +33,11 @@ def draft(conn: Connection, incident_id: str) -> str:
     incident = incidents.get(conn, incident_id)
     told = timeline.members(conn, incident, limit=_CONDITIONS)
     events = timeline.events(conn, incident, told.members, limit=_EVENTS)
-    tickets = impact.tickets_of(conn, incident.id, limit=20)
+    linked, tickets = impact.links_of_incident(conn, incident.id), impact.tickets_of(conn, incident.id, limit=20)
     parts = [
         f"# {incident.id}: {_code(incident.title)}",
         _section("Summary", _summary(incident, told.total)),
-        _section("Impact", _impact(incident, tickets)),
+        _section("Impact", _impact(incident, linked, tickets)),
         _section("Likely cause", _causes(incident)),
         _section("What caught it", _caught(conn, incident, told.members)),
         _section("Timeline", [_event(event) for event in events] or ["- nothing recorded"]),
@@ -61,11 +61,14 @@ def _summary(incident: Incident, conditions: int) -> list[str]:
     ]
 
 
-def _impact(incident: Incident, tickets: Suggested) -> list[str]:
+def _impact(incident: Incident, linked: Sequence[Link], tickets: Suggested) -> list[str]:
     services = ", ".join(_code(name) for name in incident.services) or "none named"
     lines = [f"- Services that alerted: {services}."]
+    for words, confirmed in (("a person confirmed", True), ("an agent linked, to be confirmed", False)):
+        names = [one.ticket for one in linked if one.is_confirmed is confirmed]
+        lines += [f"- Tickets {words}: {', '.join(names)}."] if names else []
     if not tickets.suggestions:
-        return [*lines, "- No open ticket matches it by words and time."]
+        return [*lines, f"- No {'other ' if linked else ''}open ticket matches it by words and time."]
     named = ", ".join(f"{one.ticket} ({one.score:.2f})" for one in tickets.suggestions)
     more = f" and {tickets.left_out} more" if tickets.left_out else ""
     return [*lines, f"- Open tickets that may be about it, by words and time: {named}{more}. Confirm each."]

@@ -14,10 +14,11 @@ from opspilot_mcp.clock import iso, iso_or_none
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import impact
 from opspilot_mcp.tools import answers, untrusted
-from opspilot_mcp.tools.answers import ApprovalRow, Link, approval_row
+from opspilot_mcp.tools.answers import ApprovalRow, Link, LinkRow, approval_row
 from opspilot_mcp.tools.desk import Version
 from opspilot_mcp.tools.protocol import Answer, Spec, app_of
 
+LINKS = 20
 IncidentId = Annotated[str, Field(description="Like INC-3", max_length=20)]
 
 
@@ -118,6 +119,8 @@ class IncidentAnswer(Answer):
     timeline: list[EventRow] | None
     runbook: str | None
     steps_done: list[int] | None
+    explains: list[LinkRow] | None
+    explains_left_out: int | None
     may_explain: list[Link] | None
     approvals: list[ApprovalRow] | None
 
@@ -220,7 +223,7 @@ def incident_row(one: Incident) -> IncidentRow:
 async def get_incident(
     ctx: Context, incident_id: IncidentId, members: Annotated[int, Field(ge=1, le=200)] = 10
 ) -> IncidentAnswer:
-    """One incident: likely causes, members with the reason each is in it, timeline, runbook, tickets it may explain."""
+    """One incident: likely causes, members with the reason each is in it, timeline, runbook, tickets it explains."""
     app = app_of(ctx)
     return await app.read(incident_page, incident_id, members=members)
 
@@ -230,7 +233,7 @@ def incident_page(conn: Connection, incident_id: str, *, members: int = 50) -> I
     one = incidents.get(conn, incident_id)
     told = timeline.members(conn, one, limit=members)
     events = timeline.events(conn, one, told.members, limit=15)
-    links = impact.tickets_of(conn, one.id, limit=5)
+    linked, suggested = impact.links_of_incident(conn, one.id), impact.tickets_of(conn, one.id, limit=5)
     return IncidentAnswer(
         **one.model_dump(include={"version", "state", "severity", "tier", "pages", "runbook"}),
         id=one.id,
@@ -247,7 +250,9 @@ def incident_page(conn: Connection, incident_id: str, *, members: int = 50) -> I
         members_left_out=max(0, told.total - len(told.members)) or None,
         timeline=[_event(event) for event in events] or None,
         steps_done=[step.step for step in runbooks.ticked(conn, one.number, one.runbook)] or None,
-        may_explain=[answers.link(made.ticket, made) for made in links.suggestions] or None,
+        explains=[answers.link_row(made.ticket, made) for made in linked[:LINKS]] or None,
+        explains_left_out=max(0, len(linked) - LINKS) or None,
+        may_explain=[answers.link(made.ticket, made) for made in suggested.suggestions] or None,
         approvals=[approval_row(made) for made in proposals.of_subject(conn, one.id, limit=5)] or None,
     )
 
@@ -288,12 +293,13 @@ def _event(event: timeline.Event) -> EventRow:
 async def update_incident(
     ctx: Context,
     incident_id: IncidentId,
-    action: Literal["acknowledge", "resolve", "reopen", "note", "step_done"],
+    action: Literal["acknowledge", "resolve", "reopen", "note", "step_done", "link_ticket", "unlink_ticket"],
     note: Annotated[str | None, Field(description="For action note", max_length=20_000)] = None,
     step: Annotated[int | None, Field(description="For action step_done, from 1", ge=1, le=99)] = None,
+    ticket_id: Annotated[str | None, Field(description="For link_ticket, unlink_ticket", max_length=20)] = None,
     expected_version: Version = None,
 ) -> IncidentChange:
-    """Acknowledge, resolve or reopen an incident, add a note, or tick a runbook step off. Nobody outside is told."""
+    """Acknowledge, resolve or reopen an incident, add a note, tick a runbook step off, link a ticket it explains."""
     app = app_of(ctx)
 
     def work(conn: Connection) -> IncidentChange:
@@ -301,11 +307,13 @@ async def update_incident(
             return _note(conn, incident_id, note, actor=app.principal, now=app.now())
         if action == "step_done":
             return _step(conn, incident_id, step, books=app.runbooks, actor=app.principal, now=app.now())
+        if action in ("link_ticket", "unlink_ticket"):
+            return _link(conn, incident_id, ticket_id, link=action == "link_ticket", actor=app.principal, now=app.now())
         to: dict[str, incidents.State] = {"acknowledge": "acknowledged", "resolve": "resolved", "reopen": "open"}
         done = incidents.move(
             conn, incident_id, to[action], expected_version=expected_version, actor=app.principal, now=app.now()
         )
-        return _changed(done.status, done.incident)
+        return _resolved(conn, done) if action == "resolve" else _changed(done.status, done.incident)
 
     return await app.write(work)
 
@@ -325,6 +333,26 @@ def _step(
         raise InvalidInput("Give `step`, for an incident that has a runbook. get_incident shows both.")
     is_new = runbooks.tick(conn, one.number, runbooks.find(books, one.runbook), step, actor=actor, now=now)
     return _changed("applied" if is_new else "unchanged", one)
+
+
+def _link(
+    conn: Connection, incident_id: str, ticket_id: str | None, *, link: bool, actor: str, now: int
+) -> IncidentChange:
+    if ticket_id is None:
+        raise InvalidInput("Give `ticket_id`. get_incident shows which tickets it may explain.")
+    say = impact.confirm if link else impact.unlink
+    is_new = say(conn, incident_id, ticket_id, by=actor, now=now)
+    return _changed("applied" if is_new else "unchanged", incidents.get(conn, incident_id))
+
+
+def _resolved(conn: Connection, done: incidents.Changed) -> IncidentChange:
+    """Say whose tickets wait for the news that it is over."""
+    told = _changed(done.status, done.incident)
+    linked = impact.links_of_incident(conn, done.incident.id)
+    if done.status == "conflict" or not linked:
+        return told
+    names = ", ".join(one.ticket for one in linked[:LINKS]) + (" ..." if len(linked) > LINKS else "")
+    return told.model_copy(update={"next": f"{len(linked)} linked: {names}. propose_reply tells their requesters."})
 
 
 def _changed(result: str, one: Incident) -> IncidentChange:

@@ -6,6 +6,7 @@ from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.clock import human_span, iso, iso_or_none
 from opspilot_mcp.desk.tickets import COUNT_UP_TO, Message, Page, Ticket
 from opspilot_mcp.insights.impact import Evidence, Suggestion
+from opspilot_mcp.insights.impact import Link as Linked
 from opspilot_mcp.proposals import GateState, Proposal
 from opspilot_mcp.store import ids
 from opspilot_mcp.tools import untrusted
@@ -42,11 +43,20 @@ class SearchAnswer(Answer):
 
 
 class Link(Answer):
-    """A ticket or incident that may belong here: a suggestion with its reasons, nothing is linked."""
+    """A ticket or incident that may belong here: a suggestion with its reasons, which nobody has decided on."""
 
     id: str
     score: float
     untrusted_why: str
+
+
+class LinkRow(Answer):
+    """A ticket or incident that somebody linked here; `confirmed` when that was a person."""
+
+    id: str
+    by: str
+    confirmed: bool | None
+    at: str
 
 
 class Said(Answer):
@@ -99,6 +109,7 @@ class TicketAnswer(Answer):
     thread: list[Said] | None
     thread_left_out: int | None
     similar: list[TicketRow] | None
+    explained_by: list[LinkRow] | None
     may_be_explained_by: list[Link] | None
     approvals: "list[ApprovalRow] | None"
 
@@ -261,6 +272,11 @@ def link(id: str, suggested: Suggestion) -> Link:
     return Link(id=id, score=round(suggested.score, 2), untrusted_why=untrusted.line(why, 200) or "")
 
 
+def link_row(id: str, linked: Linked) -> LinkRow:
+    """Return one link; `id` is its other end."""
+    return LinkRow(id=id, by=linked.by, confirmed=linked.is_confirmed or None, at=iso(linked.at_ms))
+
+
 def _evidence(one: Evidence) -> str:
     says = {"names_service": "names", "shares_words": "shares the words", "in_time": "in time"}[one.kind]
     when = f" ({human_span(one.seconds * 1000)} after its start)" if one.seconds is not None else ""
@@ -321,6 +337,7 @@ def ticket_answer(
     thread: Sequence[Message] = (),
     thread_left_out: int = 0,
     similar: Sequence[Ticket] = (),
+    linked: Sequence[Linked] = (),
     incidents: Sequence[Suggestion] = (),
     approvals: Sequence[Proposal] = (),
 ) -> TicketAnswer:
@@ -355,6 +372,7 @@ def ticket_answer(
         thread=[said(message, untrusted.THREAD_BODY) for message in thread] or None,
         thread_left_out=thread_left_out or None,
         similar=[ticket_row(one, now=now) for one in similar] or None,
+        explained_by=[link_row(one.incident, one) for one in linked] or None,
         may_be_explained_by=[link(one.incident, one) for one in incidents] or None,
         approvals=[approval_row(one) for one in approvals] or None,
     )

@@ -55,7 +55,7 @@ async def list_open_tickets(
 async def get_ticket(
     ctx: Context,
     ticket_id: TicketId,
-    full: Annotated[bool, Field(description="Whole text, similar tickets, incidents that may explain it")] = False,
+    full: Annotated[bool, Field(description="Whole text, similar tickets, incidents that explain it or may")] = False,
 ) -> TicketAnswer:
     """One ticket: text, thread, draft, triage and why, clock, approvals."""
     app = app_of(ctx)
@@ -75,6 +75,7 @@ def ticket_page(conn: Connection, ticket_id: str, *, full: bool, now: int) -> Ti
         thread=[*messages, *([draft] if draft else [])],
         thread_left_out=left_out,
         similar=similar.to_ticket(conn, ticket) if full else (),
+        linked=impact.links_of_ticket(conn, ticket.id)[:5] if full else (),
         incidents=impact.incidents_of(conn, ticket.id, limit=3).suggestions if full else (),
         approvals=proposals.of_subject(conn, ticket.id, limit=5),
     )

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from opspilot_mcp.aiops import incidents, runbooks
 from opspilot_mcp.errors import NotFound
-from opspilot_mcp.insights import postmortem
+from opspilot_mcp.insights import impact, postmortem
 from tests.aiops.storms import SECOND, alert, estate, fault, fold
 from tests.builders import stored_ticket
 from tests.conftest import MINUTE, NOON
@@ -49,6 +49,19 @@ def test_the_draft_names_the_tickets_it_may_explain(conn: Connection) -> None:
     name = stored_ticket(conn, subject="cart", body="The cart is broken.", now=at, created_ms=at).id
 
     assert name in section(postmortem.draft(conn, "INC-1"), "Impact")
+
+
+def test_the_draft_tells_linked_tickets_from_suggested_ones(conn: Connection) -> None:
+    at = NOON + 30 * SECOND
+    names = [stored_ticket(conn, subject="cart", body=f"Cart broken {n}.", now=at, created_ms=at).id for n in range(3)]
+    impact.confirm(conn, "INC-1", names[0], by="person:ana", now=NOON)
+    impact.confirm(conn, "INC-1", names[1], by="agent:bot", now=NOON)
+
+    told = section(postmortem.draft(conn, "INC-1"), "Impact")
+
+    assert f"Tickets a person confirmed: {names[0]}." in told
+    assert f"Tickets an agent linked, to be confirmed: {names[1]}." in told
+    assert f"by words and time: {names[2]} " in told
 
 
 def test_strangers_words_stay_inside_their_code_span(conn: Connection) -> None:
