@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 from fastmcp import Client
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from opspilot_mcp.app import App
+from opspilot_mcp.store import audit
 from opspilot_mcp.store.db import Db
-from opspilot_mcp.store.schema import audit
 from tests.tools.wire import Message, Wire, told
 
 SHARED = 4  # tickets every process changes
@@ -216,8 +216,7 @@ def test_calls_cancelled_inside_a_write_leave_no_lock_and_no_half_change(tmp_pat
 async def test_a_native_cancel_inside_a_write_leaves_no_lock_and_no_half_change(db: Db) -> None:
     def slow(conn: Connection, name: str) -> None:
         for half in ("first", "second"):
-            row = {"at_ms": 1, "actor": "test", "action": half, "subject": name, "detail": "{}"}
-            conn.execute(insert(audit), row)
+            audit.record(conn, "test", half, name, now=1)
             time.sleep(0.1)
 
     callers = [asyncio.create_task(db.write(slow, f"call-{number}")) for number in range(5)]

@@ -1,15 +1,20 @@
-"""The desk's append-only record of who changed what: one row a change, in the change's own transaction."""
+"""The desk's append-only record of who changed what: one row a change, in the change's own transaction.
 
-import hashlib
+Each row carries the hash of the row before. Only one process writes at a time (`BEGIN IMMEDIATE`), so the chain has
+no forks and no gaps. The gate notes its newest row from time to time, where the agents' side cannot write.
+"""
+
 import json
 from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert, select
 
+from opspilot_mcp.store import canonical, chain
 from opspilot_mcp.store.schema import audit
 
 _INSERT = insert(audit)
+_HEAD = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
 
 
 class Entry(BaseModel):
@@ -28,23 +33,20 @@ class Entry(BaseModel):
 def record(
     conn: Connection, actor: str, action: str, subject: str, *, now: int, detail: Mapping[str, object] | None = None
 ) -> None:
-    """Append one row. `actor` is the door's principal."""
-    conn.execute(
-        _INSERT,
-        {
-            "at_ms": now,
-            "actor": actor,
-            "action": action,
-            "subject": subject,
-            "detail": json.dumps(detail or {}, sort_keys=True),
-        },
-    )
+    """Append one row to the chain, in the caller's transaction. `actor` is the door's principal."""
+    conn.execute(_INSERT, chain.linked(head(conn), actor, action, subject, detail or {}, now=now))
+
+
+def head(conn: Connection) -> tuple[int, str]:
+    """Return the newest row's number and hash; (0, zeros) before the first."""
+    found = conn.execute(_HEAD).first()
+    return (found.seq, found.hash) if found else (0, chain.START)
 
 
 def record_batch(conn: Connection, actor: str, action: str, subject: str, members: Iterable[str], *, now: int) -> None:
     """Append one row for many changes: their count and the SHA-256 of their ids, a line each, in order."""
     ids = list(members)
-    digest = hashlib.sha256("".join(f"{member}\n" for member in ids).encode()).hexdigest()
+    digest = canonical.sha256("".join(f"{member}\n" for member in ids).encode())
     record(conn, actor, action, subject, now=now, detail={"count": len(ids), "members_sha256": digest})
 
 

@@ -40,18 +40,19 @@ def _id() -> Column[int]:
 
 # -- ground -----------------------------------------------------------------------------------------------------------
 
-# Append-only: triggers in the migration refuse UPDATE and DELETE.
+# Append-only and hash-chained: triggers in the migration refuse UPDATE and DELETE.
 audit = Table(
     "audit",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without a gap
     Column("at_ms", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),  # the door's principal, never a name from an argument
     Column("action", Text, nullable=False),  # "ticket.created", "incident.acknowledged"
     Column("subject", Text, nullable=False),  # "T-17", "INC-3", "import"
     Column("detail", Text, nullable=False),  # JSON object, our words and ids
+    Column("previous", Text, nullable=False),  # the hash of the row before
+    Column("hash", Text, nullable=False),
     Index(None, "subject", "seq"),
-    sqlite_autoincrement=True,
 )
 
 idempotency = Table(

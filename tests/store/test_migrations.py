@@ -46,12 +46,12 @@ def test_a_second_upgrade_changes_nothing(conn: Connection) -> None:
 
 
 def test_the_audit_refuses_change_and_deletion(conn: Connection) -> None:
-    conn.exec_driver_sql("INSERT INTO audit VALUES (1, 1, 'a', 'b', 'c', '{}')")
+    conn.exec_driver_sql("INSERT INTO audit VALUES (1, 1, 'a', 'b', 'c', '{}', '', '')")
 
     for statement in (
         "UPDATE audit SET actor = 'x'",
         "DELETE FROM audit",
-        "INSERT OR REPLACE INTO audit VALUES (1, 1, 'x', 'b', 'c', '{}')",
+        "INSERT OR REPLACE INTO audit VALUES (1, 1, 'x', 'b', 'c', '{}', '', '')",
     ):
         with pytest.raises(Exception, match="append-only"):
             conn.exec_driver_sql(statement)
