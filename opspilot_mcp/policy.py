@@ -88,8 +88,9 @@ class PricePart(_Part):
 
 
 class EnginePart(_Part):
-    """What a model may cost, when a key is set."""
+    """What a model may cost and read, when a key is set."""
 
+    masked: bool = True
     daily_usd: float = Field(default=1.0, ge=0, le=10_000)
     prices: dict[str, PricePart] = {}
 

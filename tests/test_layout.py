@@ -29,6 +29,8 @@ FLOORS: dict[str, int] = {
     "proposals": 1,
     "engines": 1,
     "gate": 2,
+    "masking": 0,
+    "keyshapes": -1,
     "packaged": 0,
     "store": 0,
     "clock": 0,

@@ -81,7 +81,7 @@ async def _ask_where_unsure(engine: Engine, seen: Sequence[Seen], policy: Policy
     async def second(one: Seen) -> Seen:
         if one.ticket.triaged_ms is not None or not triage.is_unsure(one.reading, policy):
             return one
-        answer = await engine.read(_letter(one.ticket), taxonomy)
+        answer = await engine.read(_letter(one.ticket, policy), taxonomy)
         if answer.reading is None:
             return one
         return one._replace(reading=triage.merged(one.reading, answer.reading, model=answer.usage.model))
@@ -89,9 +89,13 @@ async def _ask_where_unsure(engine: Engine, seen: Sequence[Seen], policy: Policy
     return await asyncio.gather(*(second(one) for one in seen))
 
 
-def _letter(ticket: Ticket) -> Letter:
+def _letter(ticket: Ticket, policy: Policy) -> Letter:
     return Letter(
-        ticket=ticket.id, subject=ticket.subject, body=ticket.body, requester_name=ticket.requester_name or ""
+        ticket=ticket.id,
+        subject=ticket.subject,
+        body=ticket.body,
+        requester_name=ticket.requester_name or "",
+        is_masked=policy.engine.masked,
     )
 
 
@@ -119,16 +123,16 @@ async def draft(desk: Desk, ticket_id: str, body: str | None, *, macros: Sequenc
     ticket = await desk.db.read(tickets.get, ticket_id)
     started = time.perf_counter()
     brief = _brief(ticket, desk.policy)
-    made = Draft(body=body, engine="agent") if body is not None else await _asked(desk.engine, ticket, brief)
-    made = made or templates.fill(macros, _letter(ticket), brief)
+    made = Draft(body=body, engine="agent") if body is not None else await _asked(desk, ticket, brief)
+    made = made or templates.fill(macros, _letter(ticket, desk.policy), brief)
     took = (time.perf_counter() - started) * 1000
     await desk.db.write(_keep_draft, ticket, made, latency_ms=took, actor=desk.principal, now=desk.now())
     return made
 
 
-async def _asked(engine: Engine | None, ticket: Ticket, brief: Brief) -> Draft | None:
+async def _asked(desk: Desk, ticket: Ticket, brief: Brief) -> Draft | None:
     """Return the engine's draft; None without an engine, or when it had none, which the ledger then says."""
-    return (await engine.draft(_letter(ticket), brief)).draft if engine is not None else None
+    return (await desk.engine.draft(_letter(ticket, desk.policy), brief)).draft if desk.engine is not None else None
 
 
 def _brief(ticket: Ticket, policy: Policy) -> Brief:

@@ -25,7 +25,10 @@ class Taxonomy(BaseModel):
 
 
 class Letter(BaseModel):
-    """One ticket as an engine sees it; every text in it is a stranger's."""
+    """One ticket as an engine sees it; every text in it is a stranger's.
+
+    `is_masked`: whether card numbers, keys and the like are masked on the way to a model (see `masking`).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +36,7 @@ class Letter(BaseModel):
     subject: str
     body: str
     requester_name: str = ""
+    is_masked: bool = True
 
 
 class Brief(BaseModel):

@@ -214,7 +214,8 @@ def _check_may_sign(
     if why := state.read(conn).quarantine:
         raise NotAllowed(f"The gate is in quarantine: {why}. Look at what may have been sent, then end it.")
     if message.risk == "blocked":
-        raise NotAllowed(f"{message.id} holds a secret. Edit it out, then sign the new version.")
+        what = "a secret" if any(flag.code == "secret" for flag in message.flags) else "a mask meant for a model"
+        raise NotAllowed(f"{message.id} holds {what}. Edit it out, then sign the new version.")
     if message.destination_sha256 != authority.policy.destination_sha256(message.channel):
         raise NotAllowed(f"gate.toml leads {message.channel} elsewhere now. Reject {message.id} and propose it again.")
     if len(approvers.active_names(trusted)) >= signatures.TWO and approvers.is_same_person(me.name, message.principal):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from opspilot_mcp import text as plain
 from opspilot_mcp.gate import links, secretsigns
 from opspilot_mcp.gate.policy import GatePolicy
+from opspilot_mcp.masking import masks_in
 
 Level = Literal["note", "high", "block"]
 Risk = Literal["normal", "high", "blocked"]
@@ -116,6 +117,10 @@ def _secrets(words: str) -> list[Flag]:
         Flag(code="disguised_secret", level="high", text=f"Unwrapped, the text seems to hold {name}.")
         for name in secretsigns.disguised(words)
     ]
+    if masks := masks_in(words):
+        shown = ", ".join(dict.fromkeys(masks))[:200]
+        text = f"The text holds what was masked for a model: {shown}. Edit it out before signing."
+        out.append(Flag(code="mask", level="block", text=text))
     if secretsigns.told(words):
         out.append(Flag(code="told_secret", level="high", text="The text seems to tell a password, key or token."))
     return out

@@ -18,7 +18,6 @@ import pytest
 from fastmcp import Client
 
 from opspilot_mcp import text as plain
-from opspilot_mcp.engines import Letter, prompts
 from opspilot_mcp.gate import compose, links, risks, secretsigns
 from opspilot_mcp.gate.policy import FileChannel, GatePolicy
 from tests.assurance.conftest import BENCH, agent_of, ask, try_to
@@ -363,26 +362,7 @@ def test_e16_recall_of_disguised_secrets_is_reported(record_property: Any, capsy
     assert sum(int(one.split("/")[0]) for one in recall.values()) / (6 * len(SECRETS)) >= 0.6
 
 
-# -- towards a model, and detectors ------------------------------------------------------------------------------------
-
-
-PERSONAL = ["4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "078-05-1120", SECRETS["AWS"], SECRETS["Stripe"]]
-ORDERS = ["order 20261121-77", "T-1042", "4111 1111 1111 1112", "ref 1234567890123456", "v2026.11.21"]
-
-
-@pytest.mark.xfail(strict=True, reason="not built: nothing is masked on the way to a model, see FINDINGS and docs")
-@pytest.mark.parametrize("value", PERSONAL)
-def test_e19_personal_data_is_masked_on_its_way_to_a_model(value: str) -> None:
-    letter = Letter(ticket="T-1", subject="Help", body=f"My number is {value}, please help.", requester_name="Mira")
-
-    assert value not in prompts.fenced(letter)
-
-
-@pytest.mark.parametrize("value", ORDERS)
-def test_e19_order_numbers_reach_the_model_as_they_are(value: str) -> None:
-    letter = Letter(ticket="T-1", subject="Help", body=f"My order is {value}, please help.", requester_name="Mira")
-
-    assert value in prompts.fenced(letter)
+# -- detectors ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("said", ["nothing", "everything"])
