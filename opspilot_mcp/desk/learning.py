@@ -7,20 +7,19 @@ the head and the scale are one JSON row each. A review changes them all in the t
 import json
 import random
 import secrets
-from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from opspilot_mcp.desk import calibration, learner, routing, tickets
+from opspilot_mcp.desk import calibration, learner, routing, tickets, weights
 from opspilot_mcp.desk.calibration import Point, Scale
 from opspilot_mcp.desk.certificate import WINDOW, Frozen, Gate, Terms
-from opspilot_mcp.desk.learner import Counts, Head, Row
+from opspilot_mcp.desk.learner import Counts, Head
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.errors import IllegalMove, InvalidInput, quoted
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit, fulltext, ids
-from opspilot_mcp.store.schema import learner_rows, learner_state, reviews, triages
+from opspilot_mcp.store.schema import learner_state, reviews, triages
 from opspilot_mcp.store.schema import tickets as ticket_rows
 
 READY = 25  # labels from which the learner beats keyword rules
@@ -29,7 +28,6 @@ _REHEARSALS = 4
 _SCALE_EVERY = 10
 _SCALE_POINTS = 1_000
 
-_ROWS = select(learner_rows).where(learner_rows.c.hash.in_(bindparam("hashes", expanding=True)))
 _STATE = select(learner_state.c.name, learner_state.c.body)
 _REVIEWED = select(reviews.c.ticket_id, reviews.c.category).where(
     reviews.c.ticket_id.in_(bindparam("numbers", expanding=True)), reviews.c.epoch >= bindparam("epoch")
@@ -99,16 +97,6 @@ def _save(conn: Connection, state: State) -> None:
     conn.execute(insert(learner_state), [{"name": name, "body": body} for name, body in bodies.items()])
 
 
-def _rows_of(conn: Connection, hashes: Iterable[int]) -> dict[int, Row]:
-    return {row.hash: Row.unpack(row.packed) for row in conn.execute(_ROWS, {"hashes": list(hashes)})}
-
-
-def _save_rows(conn: Connection, rows: Mapping[int, Row]) -> None:
-    conn.execute(delete(learner_rows).where(learner_rows.c.hash.in_(list(rows))))
-    if rows:
-        conn.execute(insert(learner_rows), [{"hash": key, "packed": row.pack()} for key, row in rows.items()])
-
-
 # -- scoring ----------------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +107,7 @@ def score(conn: Connection, ticket: Ticket, state: State) -> Score:
         return Score(None, 0.0, 0.0, False, ())
     counts = learner.counts_of(ticket.subject, ticket.body)
     near = _nearest(conn, ticket, epoch=head.epoch)
-    chances = learner.probabilities(head, _rows_of(conn, counts), counts)
+    chances = learner.probabilities(head, weights.load(conn, counts)["category"], counts)
     predicted, raw = learner.best(learner.fuse(chances, [(label, closeness) for _, label, closeness in near]))
     calibrated = round(state.scale.apply(raw), 6) if predicted is not None else 0.0
     ready = head.seen >= READY and len(head.categories) > 1
@@ -240,10 +228,10 @@ def _points(conn: Connection, gate: Gate) -> list[Point]:
 def _learn(conn: Connection, ticket: Ticket, category: str, head: Head) -> None:
     """Teach the ticket's label, and rehearse a few old ones so that they are not forgotten."""
     lessons = [(learner.counts_of(ticket.subject, ticket.body), category, True), *_old_lessons(conn, head, ticket)]
-    rows = _rows_of(conn, {key for counts, _, _ in lessons for key in counts})
+    rows = weights.load(conn, {key for counts, _, _ in lessons for key in counts})["category"]
     for counts, label, is_new in lessons:
         learner.learn(head, rows, counts, label, is_new=is_new)
-    _save_rows(conn, rows)
+    weights.save(conn, "category", rows)
 
 
 def _old_lessons(conn: Connection, head: Head, ticket: Ticket) -> list[tuple[Counts, str, bool]]:

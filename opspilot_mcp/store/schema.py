@@ -206,6 +206,9 @@ triages = Table(
     # Sent to a person for what it states, whatever its score: always reviewed, so it must not stand in a sample.
     Column("forced", Boolean, nullable=False),
     Column("correct", Boolean),  # null until a person reviewed the ticket
+    # What the P1 net thought, frozen as well; null while it had learnt too few P1s to say anything.
+    Column("net_score", Float),
+    Column("is_p1", Boolean),  # what a person decided; null until one did
     Column("why", Text, nullable=False),  # JSON list of sentences
     Column("at_ms", BigInteger, nullable=False),
     sqlite_autoincrement=True,
@@ -225,15 +228,28 @@ reviews = Table(
 learner_rows = Table(
     "learner_rows",
     metadata,
+    # The hash first: one look finds the rows of both models.
     Column("hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),  # category, p1
     Column("packed", LargeBinary, nullable=False),
 )
 
 learner_state = Table(
     "learner_state",
     metadata,
-    Column("name", Text, primary_key=True),  # head, scale, gate
+    Column("name", Text, primary_key=True),  # head, scale, gate, p1_head, p1_net
     Column("body", Text, nullable=False),  # JSON
+)
+
+# The ticket a new one may repeat, as found on arrival. A suggestion: only a person or an agent merges.
+duplicate_hints = Table(
+    "duplicate_hints",
+    metadata,
+    Column("ticket_id", ForeignKey("tickets.id"), primary_key=True, autoincrement=False),
+    Column("other_id", ForeignKey("tickets.id"), nullable=False, index=True),
+    Column("score", Float, nullable=False),  # the share of such suggestions that were right
+    Column("shared", Text, nullable=False),  # JSON list: what both texts hold, strangers' words
+    Column("at_ms", BigInteger, nullable=False),
 )
 
 # -- aiops ------------------------------------------------------------------------------------------------------------
@@ -430,6 +446,25 @@ ai_calls = Table(
     Index(None, "at_ms"),
     Index(None, "subject"),
     sqlite_autoincrement=True,
+)
+
+# Answers of a paid model by content hash: checked, without the question. May be emptied at any time.
+ai_answers = Table(
+    "ai_answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("answer", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False, index=True),
+)
+
+# Backlogs handed in to a model at half the price: what any process needs to collect them.
+ai_batches = Table(
+    "ai_batches",
+    metadata,
+    Column("id", Text, primary_key=True),  # the provider's
+    Column("body", Text, nullable=False),  # JSON of engines.Batch: ids, content hashes and receipts, no text
+    Column("at_ms", BigInteger, nullable=False),
+    Column("collected_ms", BigInteger),
 )
 
 # -- the way out ------------------------------------------------------------------------------------------------------

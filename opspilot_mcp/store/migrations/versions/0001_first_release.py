@@ -11,6 +11,22 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
+        "ai_answers",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_ai_answers")),
+    )
+    op.create_index(op.f("ix_ai_answers_at_ms"), "ai_answers", ["at_ms"], unique=False)
+    op.create_table(
+        "ai_batches",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("collected_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ai_batches")),
+    )
+    op.create_table(
         "ai_calls",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
@@ -115,8 +131,9 @@ def upgrade() -> None:
     op.create_table(
         "learner_rows",
         sa.Column("hash", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
         sa.Column("packed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("hash", name=op.f("pk_learner_rows")),
+        sa.PrimaryKeyConstraint("hash", "model", name=op.f("pk_learner_rows")),
     )
     op.create_table(
         "learner_state",
@@ -344,6 +361,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_drafts_ticket_id"), "drafts", ["ticket_id"], unique=False)
     op.create_table(
+        "duplicate_hints",
+        sa.Column("ticket_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("other_id", sa.Integer(), nullable=False),
+        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("shared", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["other_id"], ["tickets.id"], name=op.f("fk_duplicate_hints_other_id")),
+        sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_duplicate_hints_ticket_id")),
+        sa.PrimaryKeyConstraint("ticket_id", name=op.f("pk_duplicate_hints")),
+    )
+    op.create_index(op.f("ix_duplicate_hints_other_id"), "duplicate_hints", ["other_id"], unique=False)
+    op.create_table(
         "incident_tickets",
         sa.Column("incident_id", sa.Integer(), nullable=False),
         sa.Column("ticket_id", sa.Integer(), nullable=False),
@@ -417,6 +446,8 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("forced", sa.Boolean(), nullable=False),
         sa.Column("correct", sa.Boolean(), nullable=True),
+        sa.Column("net_score", sa.Float(), nullable=True),
+        sa.Column("is_p1", sa.Boolean(), nullable=True),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_triages_ticket_id")),
