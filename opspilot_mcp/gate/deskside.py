@@ -84,11 +84,18 @@ class Look(BaseModel):
     facts: Facts | None
 
 
-class Desk:
-    """The gate's connection to the desk database, opened when the file exists."""
+Authorize = Callable[[int, str | None, str | None, str | None, str | None], int]
 
-    def __init__(self, path: Path) -> None:
+
+class Desk:
+    """The gate's connection to the desk database, opened when the file exists.
+
+    `may` decides what each statement may touch, as SQLite's authorizer is asked.
+    """
+
+    def __init__(self, path: Path, may: Authorize | None = None) -> None:
         self.path = path
+        self._may = may or _authorize
         self._thread: sqlite.ThreadConnection | None = None
         self._reading: Connection | None = None
         self._writing: Connection | None = None
@@ -113,7 +120,7 @@ class Desk:
                 thread = sqlite.ThreadConnection(partial(connect, self.path), 64)
                 thread._thread.daemon = True
                 await thread
-                self._reading, self._writing = await thread.run(lambda: sit(thread._conn))
+                self._reading, self._writing = await thread.run(lambda: sit(thread._conn, self._may))
                 self._thread = thread
             return self._thread
 
@@ -157,26 +164,31 @@ def connect(path: Path) -> sqlite3.Connection:
     raw.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     raw.execute("PRAGMA cell_size_check = ON")
     raw.execute("PRAGMA mmap_size = 0")
-    raw.text_factory = _text
+    raw.text_factory = sqlite.text_or_bytes  # a field of ours takes no bytes
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LIMIT_BYTES)
     raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     raw.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
     return raw
 
 
-def sit(raw: sqlite3.Connection) -> tuple[Connection, Connection]:
-    """Return connections on `raw` for reading and for writing that may do what the gate does there, and no more."""
+def sit(raw: sqlite3.Connection, may: Authorize) -> tuple[Connection, Connection]:
+    """Return connections on `raw` for reading and for writing that may do what `may` lets through, and no more."""
     reading = sqlite.engine_over(raw, begin="BEGIN").connect()
     writing = sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect()
-    raw.set_authorizer(_authorize)  # after the engines' own first questions
+    raw.set_authorizer(may)  # after the engines' own first questions
     return reading, writing
+
+
+def may_read(action: int, inner: str | None) -> bool:
+    """Whether this is a plain read of a table: not one that a view or trigger of the file does."""
+    return inner is None and (action == sqlite3.SQLITE_READ or action in _HARMLESS)
 
 
 def _authorize(action: int, first: str | None, second: str | None, _schema: str | None, inner: str | None) -> int:
     """Let through reads of tables and the gate's own few writes; refuse all that a view or trigger would do."""
     if inner is not None:
         return sqlite3.SQLITE_DENY
-    if action == sqlite3.SQLITE_READ or action in _HARMLESS:
+    if may_read(action, inner):
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_UPDATE and (first, second) in _MAY_UPDATE:
         return sqlite3.SQLITE_OK
@@ -259,14 +271,6 @@ def _rows(conn: Connection, numbers: list[int]) -> dict[int, dict[str, object]]:
 
 def _is_too_big(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_TOOBIG
-
-
-def _text(data: bytes) -> str | bytes:
-    """Return a text value; one that is not UTF-8 stays bytes, which no field of ours accepts."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
 
 
 _TICKETS = (
