@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from sqlalchemy import Connection, bindparam, insert, select
 from opspilot_mcp.gate import canonical, keys
 from opspilot_mcp.gate.home import Home
 from opspilot_mcp.gate.schema import audit
+from opspilot_mcp.store import chain, trail
+from opspilot_mcp.store.chain import Walk
+from opspilot_mcp.store.trail import Verdict
 
-START = "0" * 64
 PURPOSE = "opspilot.checkpoint.v1"
 _BATCH = 500
 
@@ -28,42 +30,17 @@ _HEAD = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
 _SINCE = select(audit.c.seq, audit.c.hash).where(audit.c.seq > bindparam("after")).order_by(audit.c.seq).limit(_BATCH)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a check of the whole record found. `first_bad` is a sequence number; None when all is well."""
-
-    rows: int
-    checkpointed: int
-    first_bad: int | None
-    why: str
-
-
 def record(
     conn: Connection, actor: str, action: str, subject: str, *, now: int, detail: Mapping[str, object] | None = None
 ) -> None:
     """Append one row to the chain, in the caller's transaction. `detail` holds our words and digests only."""
-    seq, previous = head(conn)
-    row: dict[str, object] = {
-        "seq": seq + 1,
-        "at_ms": now,
-        "actor": actor,
-        "action": action,
-        "subject": subject,
-        "detail": canonical.text(detail or {}),
-        "previous": previous,
-    }
-    conn.execute(_INSERT, {**row, "hash": _hash(row)})
+    conn.execute(_INSERT, chain.linked(head(conn), actor, action, subject, detail or {}, now=now))
 
 
 def head(conn: Connection) -> tuple[int, str]:
     """Return the newest row's number and hash; (0, zeros) before the first."""
     found = conn.execute(_HEAD).first()
-    return (found.seq, found.hash) if found else (0, START)
-
-
-def _hash(row: Mapping[str, object]) -> str:
-    names = ("seq", "at_ms", "actor", "action", "subject", "detail", "previous")
-    return canonical.sha256(canonical.text({name: row[name] for name in names}).encode())
+    return (found.seq, found.hash) if found else (0, chain.START)
 
 
 def rows_after(conn: Connection, after: int) -> list[tuple[int, str]]:
@@ -160,38 +137,12 @@ def _last_line(path: Path) -> bytes:
 # -- verify ------------------------------------------------------------------------------------------------------------
 
 
-def verify(conn: Connection, checkpoints: Checkpoints, public: bytes) -> Verdict:
-    """Check the whole chain against itself and against the checkpoints; the first bad row is named."""
+def verify(path: Path, checkpoints: Checkpoints, public: bytes) -> Verdict:
+    """Check the gate's whole record against itself and against the checkpoints; the first bad row is named."""
     held, fault = checkpoints.hashes(public)
-    expected, previous, count = 1, START, 0
-    for row in conn.execute(select(audit).order_by(audit.c.seq)).mappings():
-        count += 1
-        why = _fault(dict(row), expected, previous, held)
-        if why:
-            return Verdict(count, len(held), min(expected, int(row["seq"])), why)
-        previous, expected = row["hash"], expected + 1
-    if len(held) >= expected:
-        return Verdict(count, len(held), expected, f"rows {expected} to {len(held)} were cut off the end")
-    if count and not held:
-        return Verdict(count, 0, 1, fault or "the file of checkpoints is gone")
-    missing = _missing_triggers(conn)
-    if fault or missing:
-        return Verdict(count, len(held), len(held) + 1 if fault else expected, fault or missing)
-    return Verdict(count, len(held), None, "every row is as it was written")
-
-
-def _fault(row: Mapping[str, object], expected: int, previous: str, held: Mapping[int, str]) -> str:
-    if row["seq"] != expected:
-        return f"row {expected} is missing or out of place"
-    if row["previous"] != previous or row["hash"] != _hash(row):
-        return f"row {expected} was changed"
-    if expected in held and held[expected] != row["hash"]:
-        return f"row {expected} is not the row that was checkpointed"
-    return ""
-
-
-def _missing_triggers(conn: Connection) -> str:
-    wanted = {"audit_no_update", "audit_no_delete", "nonces_no_update", "nonces_no_delete"}
-    found = set(conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars())
-    gone = sorted(wanted - found)
-    return f"the guard {gone[0]} was removed" if gone else ""
+    found = trail.verify(path, Walk(held), guarded=("audit", "nonces"))
+    if found.first_bad is None and found.rows and not held:
+        return replace(found, first_bad=1, why=fault or "the file of checkpoints is gone")
+    if found.first_bad is None and fault:
+        return replace(found, first_bad=len(held) + 1, why=fault)
+    return found

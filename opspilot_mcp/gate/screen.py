@@ -5,11 +5,11 @@ import re
 import stat
 
 from opspilot_mcp import clock
-from opspilot_mcp.gate.audit import Verdict
 from opspilot_mcp.gate.decisions import Decision, View
 from opspilot_mcp.gate.home import Home
 from opspilot_mcp.gate.snapshots import Message
 from opspilot_mcp.gate.state import Standing
+from opspilot_mcp.store.trail import Verdict
 
 _STEERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u061c\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e01ef]"

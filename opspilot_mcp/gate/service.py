@@ -37,6 +37,7 @@ from opspilot_mcp.gate.schema import GATE
 from opspilot_mcp.gate.signatures import Authority
 from opspilot_mcp.gate.snapshots import Message
 from opspilot_mcp.store.db import Db
+from opspilot_mcp.store.trail import Verdict
 
 T = TypeVar("T")
 
@@ -420,9 +421,10 @@ class Gate:
 
     # -- looking back --------------------------------------------------------------------------------------------------
 
-    async def verify_audit(self) -> audit.Verdict:
+    async def verify_audit(self) -> Verdict:
         """Check the whole record."""
-        return await self.db.read(audit.verify, self.checkpoints, self.authority.root.checkpoint_key)
+        public = self.authority.root.checkpoint_key
+        return await asyncio.to_thread(audit.verify, self.home.gate_db, self.checkpoints, public)
 
 
 @asynccontextmanager

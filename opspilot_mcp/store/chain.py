@@ -58,7 +58,7 @@ class Walk:
         self.rows += 1
         expected, why = self.head[0] + 1, self._why(row)
         if why:
-            seq = row["seq"]
+            seq = row.get("seq")
             self.fault = Fault(min(expected, seq) if isinstance(seq, int) else expected, why)
             return False
         self.head = (expected, str(row["hash"]))
@@ -66,11 +66,11 @@ class Walk:
 
     def _why(self, row: Mapping[str, object]) -> str:
         expected = self.head[0] + 1
-        if row["seq"] != expected:
+        if row.get("seq") != expected:
             return f"row {expected} is missing or out of place"
         try:
             is_whole = row["previous"] == self.head[1] and row["hash"] == row_hash(row)
-        except (TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             is_whole = False
         if not is_whole:
             return f"row {expected} was changed"

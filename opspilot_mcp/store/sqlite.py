@@ -108,15 +108,28 @@ def bound_reads(raw: sqlite3.Connection) -> None:
 
 def is_busy(error: DBAPIError) -> bool:
     """Whether another process held the lock: nothing was changed, and another try may succeed."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return is_locked(error.orig)
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """`is_busy` for the driver's own error."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def text_or_bytes(data: bytes) -> str | bytes:
+    """Return a text value as a connection's `text_factory`; one that is not UTF-8 stays bytes."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def meaning(error: BaseException, path: Path) -> OpsPilotError:
     """Return the house error for a SQLite failure, with the next step; statements and parameters never show."""
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if is_locked(error):
         return StoreBusy("The database is locked by another process. Nothing was changed; try again in a few seconds.")
     if code == sqlite3.SQLITE_INTERRUPT:
         return StoreBusy(

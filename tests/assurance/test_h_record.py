@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from opspilot_mcp.gate import audit
 from opspilot_mcp.gate.service import Gate
+from opspilot_mcp.store import chain
 from tests.assurance.conftest import agent_of
 from tests.assurance.forks import Dispatchers
 from tests.gate.conftest import NOON, House
@@ -173,10 +173,10 @@ async def test_h02_chain_written_anew_disagrees_with_its_checkpoints(house: Hous
     raw = sqlite3.connect(house.gate.home.gate_db, isolation_level=None)
     raw.row_factory = sqlite3.Row
     raw.execute("DROP TRIGGER audit_no_update")
-    previous = audit.START
+    previous = chain.START
     for row in [dict(one) for one in raw.execute("SELECT * FROM audit ORDER BY seq")]:
         row |= {"actor": "person:eve" if row["seq"] == 4 else row["actor"], "previous": previous}
-        previous = audit._hash(row)
+        previous = chain.row_hash(row)
         changed = (row["actor"], row["previous"], previous, row["seq"])
         raw.execute("UPDATE audit SET actor = ?, previous = ?, hash = ? WHERE seq = ?", changed)
     raw.close()

@@ -101,7 +101,7 @@ BREAKS = (
     Break("fence not checked", f"{GATE}/dispatch.py", ', messages.c.fence == claim.fence, messages.c.state == "sending")', ")", "late_sender"),
     Break("hold does not void", f"{GATE}/snapshots.py", 'if state not in ("sent", "uncertain"):', "if False:", "a11 or lifted"),
     Break("restore not noticed", f"{GATE}/service.py", "if known == last_hash:", "if True:", "restored"),
-    Break("chain not compared with checkpoints", f"{GATE}/audit.py", "if expected in held and held[expected] != row", "if False and held[expected] != row", "h02"),
+    Break("chain not compared with checkpoints", "opspilot_mcp/store/chain.py", "if self.held.get(expected, row[\"hash\"]) != row[\"hash\"]:", "if False:", "h02"),
     Break("lock-out off", f"{GATE}/approvers.py", "if now < row.locked_until_ms:", "if False:", "d10_five"),
     Break("private addresses allowed", f"{GATE}/channels/web.py", "if not is_public(one):", "if False:", "i10"),
     Break("Slack text not escaped", f"{GATE}/compose.py", '.replace("<", "&lt;")', "", "no_word"),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.gate import audit, keys
+from opspilot_mcp.store import chain, guards
 from tests.gate.conftest import NOON, House
 
 
@@ -35,11 +36,7 @@ async def _with_history(house: House) -> sqlite3.Connection:
 async def test_untouched_record_is_well(house: House) -> None:
     raw = await _with_history(house)
     raw.close()
-    for event in ("UPDATE", "DELETE"):
-        await house.gate.db.write(
-            run_sql,
-            f"CREATE TRIGGER audit_no_{event.lower()} BEFORE {event} ON audit BEGIN SELECT RAISE(ABORT, 'no'); END",
-        )
+    await house.gate.db.write(guards.append_only, "audit")
 
     found = await house.gate.verify_audit()
 
@@ -85,11 +82,11 @@ async def test_h02_two_rows_swapped_are_seen(house: House) -> None:
 async def test_h02_chain_written_anew_disagrees_with_its_checkpoints(house: House) -> None:
     raw = await _with_history(house)
     raw.row_factory = sqlite3.Row
-    previous = audit.START
+    previous = chain.START
     for row in [dict(one) for one in raw.execute("SELECT * FROM audit ORDER BY seq")]:
         row["actor"] = "person:eve" if row["seq"] == 4 else row["actor"]
         row["previous"] = previous
-        previous = audit._hash(row)
+        previous = chain.row_hash(row)
         raw.execute(
             "UPDATE audit SET actor = ?, previous = ?, hash = ? WHERE seq = ?",
             (row["actor"], row["previous"], previous, row["seq"]),
