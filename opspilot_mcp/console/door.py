@@ -1,6 +1,7 @@
 """What every page is given: the gate, who is signed in, the form that was sent, and how a page is drawn."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from opspilot_mcp import clock, proposals
-from opspilot_mcp.console import sessions, shown
+from opspilot_mcp.console import peer, sessions, shown
 from opspilot_mcp.console.sessions import SignIns, Visit
 from opspilot_mcp.errors import NotAllowed, OpsPilotError, StoreUnusable
 from opspilot_mcp.gate import approvers, keys, screen, state
 from opspilot_mcp.gate.approvers import Session
 from opspilot_mcp.gate.service import Gate
+
+log = logging.getLogger("opspilot_mcp.console")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -191,7 +194,7 @@ async def turn_of(request: Request, *, is_person: bool = True) -> Turn | None:
     cookie = request.cookies.get(door.cookie_name, "")
     now = await door.instant()
     visit = door.sign_ins.find(cookie, now=now)
-    if visit is None:
+    if visit is None or not await _is_own(door, request, visit, cookie):
         return None
     trusted = await door.gate.db.read(approvers.load, door.gate.home, door.gate.authority.root)
     mine = trusted.get(visit.session.pair.key_id)
@@ -201,6 +204,23 @@ async def turn_of(request: Request, *, is_person: bool = True) -> Turn | None:
     if is_person:
         visit.session.touch(now)
     return Turn(door, request, cookie, visit)
+
+
+async def user_of(request: Request) -> int | None:
+    """Return the operating-system user whose program sent this request, None where the system does not tell."""
+    client, server = request.scope.get("client"), request.scope.get("server")
+    return await asyncio.to_thread(peer.user_of, tuple(client), tuple(server)) if client and server else None
+
+
+async def _is_own(door: Door, request: Request, visit: Visit, cookie: str) -> bool:
+    """Whether the cookie comes from the user who signed in; one that another user sends ends the sign-in."""
+    if visit.user is None:
+        return True
+    user = await user_of(request)
+    if user is not None and user != visit.user:
+        log.warning("user %s sent the cookie of %s's sign-in; that sign-in is over", user, visit.session.name)
+        door.sign_ins.close(cookie)
+    return user == visit.user
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -20,10 +20,14 @@ _NONCE_HEX = 32
 
 @dataclass(repr=False)
 class Visit:
-    """One browser's sign-in. `notice` is what the next page says first, once."""
+    """One browser's sign-in. `notice` is what the next page says first, once.
+
+    `user` is the operating-system user whose browser it is, None where the system does not tell.
+    """
 
     session: Session
     notice: str = ""
+    user: int | None = None
 
 
 class SignIns:
@@ -39,13 +43,13 @@ class SignIns:
         """Return a fresh cookie value; it means nothing until `open`."""
         return secrets.token_urlsafe(32)
 
-    def open(self, session: Session, *, now: int) -> str:
+    def open(self, session: Session, *, now: int, user: int | None = None) -> str:
         """Keep a sign-in; returns the cookie that finds it, always a new one."""
         self.purge(now=now)
         while len(self._open) >= MAX_SIGN_INS:
             del self._open[next(iter(self._open))]
         cookie = self.new_cookie()
-        self._open[_digest(cookie)] = Visit(session)
+        self._open[_digest(cookie)] = Visit(session, user=user)
         return cookie
 
     def find(self, cookie: str | None, *, now: int) -> Visit | None:

@@ -26,7 +26,8 @@ async def sign_in(request: Request) -> Response:
         return door.sign_in_page(request, status=401, problem=str(error), name=name, to=to)
     here.sign_ins.close(cookie)
     response = RedirectResponse(door.safe_path(to), 303)
-    door.set_cookie(response, here, here.sign_ins.open(session, now=await here.instant()))
+    user = await door.user_of(request)
+    door.set_cookie(response, here, here.sign_ins.open(session, now=await here.instant(), user=user))
     return response
 
 
