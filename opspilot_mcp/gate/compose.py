@@ -3,12 +3,12 @@
 The screen, the hash and the wire all use the bytes made here; nothing is added after a person has signed.
 """
 
+import base64
 import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy as email_policy
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.utils import format_datetime
@@ -20,8 +20,12 @@ from opspilot_mcp.gate import canonical
 from opspilot_mcp.gate.policy import Channel, FileChannel, GatePolicy, SlackChannel, SmtpChannel, WebhookChannel
 
 # Quoted-printable for all: pure ASCII on the wire, so no server re-codes it and the bytes stay the signed ones.
-_MAIL = email_policy.SMTP.clone(max_line_length=78)
+_MAIL = email_policy.SMTP.clone(max_line_length=78, refold_source="none")
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}", re.ASCII)
+# Words with single blanks, short enough to stay on one line; a name has no sign that an address list is read by.
+_PLAIN_SUBJECT = re.compile(r"(?!.*=\?)(?=.{0,60}\Z)[!-~]*(?: [!-~]+)*")
+_PLAIN_NAME = re.compile(r"(?=.{0,60}\Z)(?:[A-Za-z0-9]+(?: [A-Za-z0-9]+)*)?")
+_HEADER_WORD_BYTES = 39  # 52 signs of base64: with `Subject: ` and its marks a line stays under 76 (RFC 2047, 2)
 _SLACK_PART = 2_900
 _CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
@@ -91,21 +95,37 @@ def build(
 def mail(words: Words, policy: GatePolicy, *, recipient: str, event_id: str, references: list[str], now: int) -> bytes:
     """Return a text/plain message. `references` are Message-IDs of the thread, oldest first."""
     message = EmailMessage(policy=_MAIL)
-    user, _, domain = policy.sender.rpartition("@")
-    message["From"] = Address(plain.one_line(policy.sender_name), user, domain)
-    to_user, _, to_domain = recipient.rpartition("@")
-    message["To"] = Address("", to_user, to_domain)
-    message["Subject"] = words.title
+    # Raw: the library's own folding drops blanks in an encoded text and encodes what is long, addresses too.
+    name = _encoded(plain.one_line(policy.sender_name), _PLAIN_NAME)
+    message.set_raw("From", f"{name}\r\n <{policy.sender}>" if name else policy.sender)
+    message.set_raw("To", recipient)
+    message.set_raw("Subject", _encoded(words.title, _PLAIN_SUBJECT))
     message["Date"] = format_datetime(datetime.fromtimestamp(now // 1000, tz=UTC))
-    message["Message-ID"] = f"<{event_id}>"
+    message.set_raw("Message-ID", f"<{event_id}>")
     if references:
-        message["In-Reply-To"] = f"<{references[-1]}>"
-        message["References"] = " ".join(f"<{one}>" for one in references)
+        message.set_raw("In-Reply-To", f"<{references[-1]}>")
+        message.set_raw("References", "\r\n ".join(f"<{one}>" for one in references))
     message["Auto-Submitted"] = "no"
     message.set_content(words.body.rstrip("\n") + "\n", subtype="plain", charset="utf-8", cte="quoted-printable")
     content = message.as_bytes(policy=_MAIL)
     # A mail server would add a missing last line end, and other bytes than the signed ones would arrive.
     return content if content.endswith(b"\r\n") else content + b"\r\n"
+
+
+def _encoded(words: str, unharmed: re.Pattern[str]) -> str:
+    """Return words as a header carries them: plain where they pass `unharmed`, else as RFC 2047 encoded words.
+
+    Every character is inside an encoded word, blanks too: what stands between two of them is dropped by a reader.
+    """
+    if unharmed.fullmatch(words):
+        return words
+    parts, size = [""], 0
+    for char in words:
+        size += len(char.encode())
+        if size > _HEADER_WORD_BYTES:
+            parts, size = [*parts, ""], len(char.encode())
+        parts[-1] += char
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(part.encode()).decode()}?=" for part in parts)
 
 
 def _json(words: Words, event_id: str) -> bytes:

@@ -19,7 +19,9 @@ from opspilot_mcp.gate import canonical
 Alias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^OPSPILOT_GATE_[A-Z0-9_]{1,60}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
-Address = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;\"()\\]+@[A-Za-z0-9.-]+$", max_length=254)]
+Address = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+$", max_length=254)
+]
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,60}")
 _TAKEN_NAMES = (
     "content-type content-length host authorization webhook-id webhook-timestamp webhook-signature idempotency-key "
