@@ -37,7 +37,7 @@ cli.command(exports)
 cli.command("opspilot_mcp.commands.estate:incident", name="incident", help="Merge, split and write up incidents.")
 cli.command("opspilot_mcp.commands.estate:silence", name="silence", help="Keep alerts from paging for a while.")
 cli.command("opspilot_mcp.gate.terminal:app", name="gate", help="The people's side: see, sign, refuse, send.")
-cli.command("opspilot_mcp.gate.terminal:audit_app", name="audit", help="The gate's record: verify.")
+cli.command("opspilot_mcp.commands.auditing:app", name="audit", help="The desk's record and the gate's: verify.")
 
 
 def run(argv: list[str]) -> int:

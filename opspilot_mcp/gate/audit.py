@@ -8,7 +8,7 @@ names the head of the chain as well.
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from opspilot_mcp.store.chain import Walk
 from opspilot_mcp.store.trail import Verdict
 
 PURPOSE = "opspilot.checkpoint.v1"
+DESK_NOTED = "desk.noted"
 _BATCH = 500
 
 _INSERT = insert(audit)
@@ -49,8 +50,8 @@ def rows_after(conn: Connection, after: int) -> list[tuple[int, str]]:
 
 
 def newest(conn: Connection, *, limit: int = 100, subject: str | None = None) -> list[dict[str, object]]:
-    """Return the newest rows, newest first, for reading."""
-    query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
+    """Return the newest rows, newest first, for reading: without the notes of the desk's record, one a minute."""
+    query = select(audit).where(audit.c.action != DESK_NOTED).order_by(audit.c.seq.desc()).limit(limit)
     if subject is not None:
         query = query.where(audit.c.subject == subject)
     return [dict(row) for row in conn.execute(query).mappings()]
@@ -137,10 +138,15 @@ def _last_line(path: Path) -> bytes:
 # -- verify ------------------------------------------------------------------------------------------------------------
 
 
-def verify(path: Path, checkpoints: Checkpoints, public: bytes) -> Verdict:
-    """Check the gate's whole record against itself and against the checkpoints; the first bad row is named."""
+def verify(
+    path: Path, checkpoints: Checkpoints, public: bytes, *, each: Callable[[Mapping[str, object]], None] | None = None
+) -> Verdict:
+    """Check the gate's whole record against itself and against the checkpoints; the first bad row is named.
+
+    `each` is given every good row, in order.
+    """
     held, fault = checkpoints.hashes(public)
-    found = trail.verify(path, Walk(held), guarded=("audit", "nonces"))
+    found = trail.verify(path, Walk(held), guarded=("audit", "nonces"), each=each)
     if found.first_bad is None and found.rows and not held:
         return replace(found, first_bad=1, why=fault or "the file of checkpoints is gone")
     if found.first_bad is None and fault:

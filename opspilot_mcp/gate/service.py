@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from opspilot_mcp import clock, proposals
 from opspilot_mcp.errors import OpsPilotError, StoreUnusable
 from opspilot_mcp.gate import (
+    anchors,
     approvers,
     audit,
     channels,
@@ -54,7 +55,7 @@ class Gate:
         self.desk = Desk(home.desk_db)
         self.checkpoints = audit.Checkpoints(home)
         self._unanswerable: set[int] = set()
-        self._beat_ms = self._followed_ms = 0
+        self._beat_ms = self._followed_ms = self._noted_ms = 0
         self._said: tuple[str | None, str | None] | None = None
         self.console = ""  # where people sign, told to the agents' side so that it can point them there
         self.wire = channels.Wire(home.gate, home.sent, frozenset(authority.policy.network.allow_private))
@@ -367,6 +368,7 @@ class Gate:
         await self.check_restored(now=now)
         await self._sync_in_time(now=now)
         await self._beat_in_time(now=now)
+        await self._note_in_time(now=now)
         if await self.db.read(dispatch.has_run_out, now=now):
             await self.db.write(dispatch.expire, now=now)
             await self.db.write(dispatch.reap, self.authority, now=now)
@@ -403,6 +405,12 @@ class Gate:
         if said != self._said or not 0 <= now - self._beat_ms < proposals.HEARTBEAT_MS // 3:
             await self.beat(now=now)
             self._beat_ms, self._said = now, said
+
+    async def _note_in_time(self, *, now: int) -> None:
+        """Note the desk's newest audit row, once a minute."""
+        if not 0 <= now - self._noted_ms < anchors.EVERY_MS:
+            self._noted_ms = now
+            await anchors.take(self.db, self.desk, now=now)
 
     async def _deliver(self, number: int, proposal: int, read_clock: Callable[[], int]) -> int:
         """Claim, send and record one message; 1 when it was sent."""

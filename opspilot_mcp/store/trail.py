@@ -5,7 +5,7 @@ snapshot, and a check of a long record never holds writers up.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +35,19 @@ class Verdict:
     head: tuple[int, str]
 
 
-def verify(path: Path, walk: Walk, *, guarded: tuple[str, ...]) -> Verdict:
-    """Walk along every row and look for the triggers that guard these tables; reads only.
+def verify(
+    path: Path,
+    walk: Walk,
+    *,
+    guarded: tuple[str, ...] = ("audit",),
+    each: Callable[[Mapping[str, object]], None] | None = None,
+) -> Verdict:
+    """Walk along every row and look for the triggers that guard these tables; reads only. `each` is given good rows.
 
     Raises StoreUnusable when there is no such file or it cannot be opened, StoreBusy when it stays locked.
     """
     with closing(_connect(path)) as raw:
-        fault = _walked(raw, walk, path) or _unguarded(raw, walk, guarded)
+        fault = _walked(raw, walk, path, each) or _unguarded(raw, walk, guarded)
     why = fault.why if fault else "every row is as it was written"
     return Verdict(walk.rows, max(walk.held, default=0), fault.seq if fault else None, why, walk.head)
 
@@ -57,11 +63,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     return raw
 
 
-def _walked(raw: sqlite3.Connection, walk: Walk, path: Path) -> Fault | None:
+def _walked(
+    raw: sqlite3.Connection, walk: Walk, path: Path, each: Callable[[Mapping[str, object]], None] | None
+) -> Fault | None:
     try:
         for row in _rows(raw):
             if not walk.take(row):
                 return walk.fault
+            if each is not None:
+                each(row)
     except sqlite3.Error as error:
         if sqlite.is_locked(error):
             raise sqlite.meaning(error, path) from error
