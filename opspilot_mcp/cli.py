@@ -134,21 +134,31 @@ def review(
     /,
     *,
     category: Annotated[str | None, Parameter(help="What the ticket is about.")] = None,
+    priority: Annotated[
+        Literal["P1", "P2", "P3", "P4"] | None, Parameter(help="Where it is another than triage gave.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
-    """Say what tickets are about. Each answer is learnt at once and counts towards a certificate."""
-    return _run(_review(ticket, category, home, as_json=as_json))
+    """Say what tickets are about. Each answer is learnt at once and counts towards a certificate and the P1 net."""
+    return _run(_review(ticket, category, priority, home, as_json=as_json))
 
 
-async def _review(ticket: str | None, category: str | None, home: Path | None, *, as_json: bool) -> int:
+async def _review(
+    ticket: str | None,
+    category: str | None,
+    priority: tickets.Priority | None,
+    home: Path | None,
+    *,
+    as_json: bool,
+) -> int:
     from opspilot_mcp.commands import reviewing
 
-    reviewing.check_arguments(ticket, category)
+    reviewing.check_arguments(ticket, category, priority)
     async with open_app(settings.load(home=home), principal=operator_principal()) as app:
         if ticket is None or category is None:
             return await reviewing.review_many(app)
-        return await reviewing.review_one(app, ticket, category, as_json=as_json)
+        return await reviewing.review_one(app, ticket, category, priority, as_json=as_json)
 
 
 @imports.command(name="tickets")

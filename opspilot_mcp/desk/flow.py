@@ -12,7 +12,7 @@ from opspilot_mcp.desk import learning, moves, paging, replies, routing, tickets
 from opspilot_mcp.desk.learning import Score
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.desk.triage import Reading, Triaged
-from opspilot_mcp.engines import Brief, Draft, Engine, Letter, Taxonomy, templates
+from opspilot_mcp.engines import Brief, Draft, Engine, Letter, ReadAnswer, Taxonomy, templates
 from opspilot_mcp.engines.templates import Macro
 from opspilot_mcp.errors import NotAllowed
 from opspilot_mcp.policy import Policy
@@ -48,7 +48,7 @@ async def triage_batch(desk: Desk, ticket_ids: Sequence[str]) -> AsyncIterator[l
     for start in range(0, len(ticket_ids), _BATCH):
         seen = await desk.db.read(read_all, ticket_ids[start : start + _BATCH], policy=desk.policy)
         if desk.engine is not None:
-            seen = await _ask_where_unsure(desk.engine, seen, desk.policy)
+            seen = await _ask_where_uncertified(desk.engine, seen, desk.policy)
         yield await desk.db.write(apply_all, seen, policy=desk.policy, actor=desk.principal, now=desk.now())
 
 
@@ -59,6 +59,7 @@ class Seen(NamedTuple):
     reading: Reading
     scored: Score
     took_ms: float
+    wants_model: bool  # not certified, and a model's word on the category could help
 
 
 def read_all(conn: Connection, ticket_ids: Sequence[str], *, policy: Policy) -> list[Seen]:
@@ -69,27 +70,41 @@ def read_all(conn: Connection, ticket_ids: Sequence[str], *, policy: Policy) -> 
 
 def _read_one(conn: Connection, ticket: Ticket, state: learning.State, policy: Policy) -> Seen:
     started = time.perf_counter()
-    scored = learning.score(conn, ticket, state)
-    reading = triage.taught(triage.read(ticket.subject, ticket.body, policy), scored)
-    return Seen(ticket, reading, scored, (time.perf_counter() - started) * 1000)
+    plain = triage.read(ticket.subject, ticket.body, policy)
+    scored = learning.score(conn, ticket, state, stated=plain.stated)
+    reading = triage.taught(plain, scored)
+    took_ms = (time.perf_counter() - started) * 1000
+    asks = ticket.triaged_ms is None and triage.wants_model(
+        reading, policy, state=state, scored=scored, ticket_id=ticket.id
+    )
+    return Seen(ticket, reading, scored, took_ms, asks)
 
 
-async def _ask_where_unsure(engine: Engine, seen: Sequence[Seen], policy: Policy) -> list[Seen]:
-    """Return the readings, those in doubt about the category read again by the engine; it limits its own pace."""
-    taxonomy = Taxonomy(categories={name: name.replace("_", " ") for name in policy.desk.categories})
+async def _ask_where_uncertified(engine: Engine, seen: Sequence[Seen], policy: Policy) -> list[Seen]:
+    """Return the readings, those no certificate covers read again by the engine; it limits its own pace."""
 
     async def second(one: Seen) -> Seen:
-        if one.ticket.triaged_ms is not None or not triage.is_unsure(one.reading, policy):
+        if not one.wants_model:
             return one
-        answer = await engine.read(_letter(one.ticket, policy), taxonomy)
-        if answer.reading is None:
-            return one
-        return one._replace(reading=triage.merged(one.reading, answer.reading, model=answer.usage.model))
+        return answered(one, await engine.read(letter(one.ticket, policy), taxonomy(policy)))
 
     return await asyncio.gather(*(second(one) for one in seen))
 
 
-def _letter(ticket: Ticket, policy: Policy) -> Letter:
+def answered(one: Seen, answer: ReadAnswer) -> Seen:
+    """Return what was seen with a model's answer taken in; unchanged where it had none."""
+    if answer.reading is None:
+        return one
+    return one._replace(reading=triage.merged(one.reading, answer.reading, model=answer.usage.model))
+
+
+def taxonomy(policy: Policy) -> Taxonomy:
+    """Return the desk's words for a model."""
+    return Taxonomy(categories={name: name.replace("_", " ") for name in policy.desk.categories})
+
+
+def letter(ticket: Ticket, policy: Policy) -> Letter:
+    """Return a ticket as an engine sees it."""
     return Letter(
         ticket=ticket.id,
         subject=ticket.subject,
@@ -101,14 +116,14 @@ def _letter(ticket: Ticket, policy: Policy) -> Letter:
 
 def apply_all(conn: Connection, seen: Sequence[Seen], *, policy: Policy, actor: str, now: int) -> list[Triaged]:
     """Decide and route tickets that were read; the score each came with is frozen beside the decision."""
-    gate = learning.founded(conn, policy).gate
+    state = learning.founded(conn, policy)
     return [
         triage.apply(
             conn,
             one.ticket.id,
             one.reading,
             one.scored,
-            gate=gate,
+            state=state,
             latency_ms=one.took_ms,
             policy=policy,
             actor=actor,
@@ -124,7 +139,7 @@ async def draft(desk: Desk, ticket_id: str, body: str | None, *, macros: Sequenc
     started = time.perf_counter()
     brief = _brief(ticket, desk.policy)
     made = Draft(body=body, engine="agent") if body is not None else await _asked(desk, ticket, brief)
-    made = made or templates.fill(macros, _letter(ticket, desk.policy), brief)
+    made = made or templates.fill(macros, letter(ticket, desk.policy), brief)
     took = (time.perf_counter() - started) * 1000
     await desk.db.write(_keep_draft, ticket, made, latency_ms=took, actor=desk.principal, now=desk.now())
     return made
@@ -132,7 +147,7 @@ async def draft(desk: Desk, ticket_id: str, body: str | None, *, macros: Sequenc
 
 async def _asked(desk: Desk, ticket: Ticket, brief: Brief) -> Draft | None:
     """Return the engine's draft; None without an engine, or when it had none, which the ledger then says."""
-    return (await desk.engine.draft(_letter(ticket, desk.policy), brief)).draft if desk.engine is not None else None
+    return (await desk.engine.draft(letter(ticket, desk.policy), brief)).draft if desk.engine is not None else None
 
 
 def _brief(ticket: Ticket, policy: Policy) -> Brief:

@@ -7,15 +7,18 @@ the head and the scale are one JSON row each. A review changes them all in the t
 import json
 import random
 import secrets
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from opspilot_mcp.desk import calibration, learner, routing, tickets, weights
+from opspilot_mcp.desk import calibration, learner, moves, p1_learning, p1_net, routing, tickets, weights
 from opspilot_mcp.desk.calibration import Point, Scale
 from opspilot_mcp.desk.certificate import WINDOW, Frozen, Gate, Terms
+from opspilot_mcp.desk.facts import Kind
 from opspilot_mcp.desk.learner import Counts, Head
-from opspilot_mcp.desk.tickets import Ticket
+from opspilot_mcp.desk.p1_learning import P1State
+from opspilot_mcp.desk.tickets import Priority, Ticket
 from opspilot_mcp.errors import IllegalMove, InvalidInput, quoted
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit, fulltext, ids
@@ -42,6 +45,7 @@ class Score(NamedTuple):
     score: float
     is_ready: bool
     neighbours: tuple[str, ...]  # the nearest reviewed tickets, best first
+    p1: float | None = None  # how much it looks like a P1; None while the net has learnt too few
 
 
 class Reviewed(NamedTuple):
@@ -51,17 +55,19 @@ class Reviewed(NamedTuple):
     was_right: bool | None
     gate: str
     alarm: str
+    p1_net: str
 
 
 # -- state ------------------------------------------------------------------------------------------------------------
 
 
 class State(NamedTuple):
-    """Everything the learner keeps besides its rows."""
+    """Everything the learners keep besides their rows."""
 
     head: Head
     scale: Scale
     gate: Gate
+    p1: P1State
 
 
 def load(conn: Connection, policy: Policy) -> State:
@@ -69,19 +75,19 @@ def load(conn: Connection, policy: Policy) -> State:
     stored = {row.name: row.body for row in conn.execute(_STATE)}
     head = Head.load(stored["head"]) if "head" in stored else Head()
     scale = Scale(*json.loads(stored["scale"])) if "scale" in stored else Scale()
-    terms = _terms(policy)
+    terms, p1 = _terms(policy), p1_learning.load(stored)
     if "gate" not in stored:
-        return State(head, scale, Gate(terms=terms, salt=secrets.token_hex(16)))
+        return State(head, scale, Gate(terms=terms, salt=secrets.token_hex(16)), p1)
     gate = Gate.load(stored["gate"])
     if gate.terms != terms:
         gate = Gate(terms=terms, salt=gate.salt, epoch=gate.epoch + 1, closed_because="the policy asks for other terms")
-    return State(head, scale, gate)
+    return State(head, scale, gate, p1)
 
 
 def founded(conn: Connection, policy: Policy) -> State:
     """Return the state, stored: the audit's salt must be the same for every ticket and every process."""
     state = load(conn, policy)
-    if not conn.execute(select(learner_state.c.name).limit(1)).first():
+    if not conn.execute(select(learner_state.c.name).where(learner_state.c.name == "gate")).first():
         _save(conn, state)
     return state
 
@@ -93,25 +99,28 @@ def _terms(policy: Policy) -> Terms:
 
 def _save(conn: Connection, state: State) -> None:
     bodies = {"head": state.head.dump(), "scale": json.dumps(list(state.scale)), "gate": state.gate.dump()}
-    conn.execute(delete(learner_state))
+    conn.execute(delete(learner_state).where(learner_state.c.name.in_(list(bodies))))
     conn.execute(insert(learner_state), [{"name": name, "body": body} for name, body in bodies.items()])
 
 
 # -- scoring ----------------------------------------------------------------------------------------------------------
 
 
-def score(conn: Connection, ticket: Ticket, state: State) -> Score:
-    """Return what the learner says of a ticket. Reads only the rows of its own words."""
+def score(conn: Connection, ticket: Ticket, state: State, *, stated: Iterable[Kind] = ()) -> Score:
+    """Return what the learners say of a ticket that states facts of these kinds. Reads only its own words' rows."""
     head = state.head
     if not head.categories:
         return Score(None, 0.0, 0.0, False, ())
     counts = learner.counts_of(ticket.subject, ticket.body)
+    for_net = p1_net.counts_of(counts, stated)
+    rows = weights.load(conn, for_net if state.p1.is_ready else counts)
     near = _nearest(conn, ticket, epoch=head.epoch)
-    chances = learner.probabilities(head, weights.load(conn, counts)["category"], counts)
+    chances = learner.probabilities(head, rows["category"], counts)
     predicted, raw = learner.best(learner.fuse(chances, [(label, closeness) for _, label, closeness in near]))
     calibrated = round(state.scale.apply(raw), 6) if predicted is not None else 0.0
     ready = head.seen >= READY and len(head.categories) > 1
-    return Score(predicted, raw, calibrated, ready, tuple(ids.shown("T", number) for number, _, _ in near[:3]))
+    nearest = tuple(ids.shown("T", number) for number, _, _ in near[:3])
+    return Score(predicted, raw, calibrated, ready, nearest, p1_learning.score(state.p1, rows["p1"], for_net))
 
 
 def _nearest(conn: Connection, ticket: Ticket, *, epoch: int) -> list[tuple[int, str, float]]:
@@ -147,36 +156,69 @@ def waiting(conn: Connection, *, limit: int) -> list[str]:
     return [ids.shown("T", number) for number in rows]
 
 
-def review(conn: Connection, ticket_id: str, category: str, *, by: str, policy: Policy, now: int) -> Reviewed:
+def review(
+    conn: Connection,
+    ticket_id: str,
+    category: str,
+    *,
+    by: str,
+    policy: Policy,
+    now: int,
+    priority: Priority | None = None,
+) -> Reviewed:
     """Store a person's word on what a ticket is about, learn it at once, and let the ticket go on.
 
+    Whether it is a P1 is learnt too: from `priority`, or, where the person names none, from the one triage gave.
     Raises InvalidInput for a category the policy lacks, IllegalMove for a ticket not triaged or reviewed before.
     """
     ticket = tickets.get(conn, ticket_id)
     if category not in policy.desk.categories:
         raise InvalidInput(f"{quoted(category)} is not a category. Known: {', '.join(policy.desk.categories)}.")
-    frozen = conn.execute(
-        select(triages).where(triages.c.ticket_id == ticket.number).order_by(triages.c.id.desc()).limit(1)
-    ).first()
-    if frozen is None:
-        raise IllegalMove(f"{ticket.id} is not triaged yet. Run `opspilot-mcp triage --all` first.")
+    frozen = _frozen(conn, ticket)
     if conn.execute(select(reviews.c.category).where(reviews.c.ticket_id == ticket.number)).first() is not None:
         raise IllegalMove(f"{ticket.id} was reviewed before. Its label stays; correct the ticket with update_ticket.")
     state = load(conn, policy)
     was_right = None if frozen.predicted is None else frozen.predicted == category
     alarm, state = _take_in(conn, ticket, category, frozen.id, state, now=now, by=by)
     _save(conn, state)
-    _go_on(conn, ticket, category, policy=policy, now=now)
-    detail = {"category": category, "right": was_right, "gate": state.gate.words()}
+    is_p1 = (priority or frozen.priority) == "P1"
+    p1 = p1_learning.learn(conn, ticket, frozen.id, state.p1, is_p1=is_p1, gate=policy.gate)
+    _go_on(conn, ticket, category, priority, policy=policy, now=now)
+    detail = {"category": category, "right": was_right, "gate": state.gate.words(), "p1": is_p1}
     audit.record(conn, by, "ticket.reviewed", ticket.id, now=now, detail=detail)
-    return Reviewed(tickets.get(conn, ticket_id), was_right, state.gate.words(), alarm)
+    return Reviewed(tickets.get(conn, ticket_id), was_right, state.gate.words(), alarm, p1.words())
+
+
+def correct_priority(
+    conn: Connection, ticket_id: str, priority: Priority, *, by: str, policy: Policy, now: int
+) -> Ticket:
+    """Store a person's word on a triaged ticket's priority, at any time; the P1 net learns from it.
+
+    For people's doors alone: what an agent sets with `update_ticket` is no label. Raises IllegalMove when the ticket
+    is not triaged.
+    """
+    ticket = tickets.get(conn, ticket_id)
+    frozen = _frozen(conn, ticket)
+    p1_learning.learn(conn, ticket, frozen.id, load(conn, policy).p1, is_p1=priority == "P1", gate=policy.gate)
+    changes = moves.Changes(priority=priority)
+    return moves.update(conn, ticket_id, changes, expected_version=None, actor=by, policy=policy, now=now).ticket
+
+
+def _frozen(conn: Connection, ticket: Ticket) -> Any:
+    """Return the newest triage of a ticket. Raises IllegalMove where there is none."""
+    found = conn.execute(
+        select(triages).where(triages.c.ticket_id == ticket.number).order_by(triages.c.id.desc()).limit(1)
+    ).first()
+    if found is None:
+        raise IllegalMove(f"{ticket.id} is not triaged yet. Run `opspilot-mcp triage --all` first.")
+    return found
 
 
 def _take_in(
     conn: Connection, ticket: Ticket, category: str, triage_id: int, state: State, *, now: int, by: str
 ) -> tuple[str, State]:
     """Judge the frozen guess, then learn; returns an alarm's words, if one was raised, and the state to store."""
-    head, scale, gate = state
+    head, scale, gate, p1 = state
     row = conn.execute(select(triages).where(triages.c.id == triage_id)).one()
     correct = row.predicted == category
     conn.execute(update(triages).where(triages.c.id == triage_id).values(correct=correct))
@@ -195,7 +237,7 @@ def _take_in(
     _learn(conn, ticket, category, head)
     if head.seen % _SCALE_EVERY == 0:
         scale = calibration.fit(_points(conn, gate))
-    return alarm, State(head, scale, gate)
+    return alarm, State(head, scale, gate, p1)
 
 
 def _window(conn: Connection, epoch: int) -> list[Frozen]:
@@ -249,10 +291,15 @@ def _old_lessons(conn: Connection, head: Head, ticket: Ticket) -> list[tuple[Cou
     return lessons
 
 
-def _go_on(conn: Connection, ticket: Ticket, category: str, *, policy: Policy, now: int) -> None:
-    """Give the ticket its category, and its tier when only the category was in doubt: a P1 still waits for a person."""
+def _go_on(
+    conn: Connection, ticket: Ticket, category: str, priority: Priority | None, *, policy: Policy, now: int
+) -> None:
+    """Give the ticket what the person said, and its tier when only that was in doubt: a P1 still waits for a person."""
     values: dict[str, object] = {"category": category, "queue": policy.owner(category)}
-    if ticket.status == "human_review" and ticket.tier == "human" and ticket.priority is not None:
-        routed = routing.route(ticket.priority, category, needs_person=False, policy=policy)
-        values |= {"tier": routed.tier, "status": "open", "escalate": False}
+    if priority is not None and priority != ticket.priority:
+        values |= moves.priority_values(ticket, priority, policy)
+    final = priority or ticket.priority
+    if ticket.status == "human_review" and ticket.tier == "human" and final is not None:
+        routed = routing.route(final, category, needs_person=final == "P1", policy=policy)
+        values |= {"tier": routed.tier, "status": routed.status, "escalate": final == "P1"}
     tickets.change(conn, ticket, values, now=now)

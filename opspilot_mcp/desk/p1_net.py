@@ -1,68 +1,117 @@
 """A one-sided net for P1s that no stated fact gives away, and its price.
 
 The same learner as for categories, taught P1 or not from what people decided, on the ticket's words and its facts. A
-ticket at or above the net's threshold goes to a person as a possible P1; the net never lowers a priority. Its promise
-is about misses, so its threshold comes from the P1s alone, and what it costs is said beside it.
+ticket at or above the net's threshold goes to a person as a possible P1; the net never moves a priority. Its promise
+is about misses, so its threshold comes from the P1s alone, and what it costs is said beside it. Where the price is
+above what the policy allows, the policy's limit sets the threshold, and the misses that leaves are said instead.
 """
 
 import zlib
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
-from opspilot_mcp.desk import learner
 from opspilot_mcp.desk.certificate import at_most
-from opspilot_mcp.desk.facts import Facts
+from opspilot_mcp.desk.facts import Kind
 from opspilot_mcp.desk.learner import Counts
 
 P1, NOT_P1 = "P1", "not P1"
 MISS = 0.05
 DELTA = 0.10
+MOST_FLAGGED = 0.25
+# The score of a ticket whose text states a P1: the net need not catch it, it is caught.
+STATED = 2.0
+READY = 5  # P1s the net must have learnt before its scores count
+WINDOW = 3_000
 
 
 class Told(NamedTuple):
-    """A ticket's net score, frozen before a person decided, and whether it was a P1."""
+    """A ticket's net score, frozen before a person decided, and whether it was a P1; None while nobody has looked.
+
+    `stands_for` is 1, or for a ticket from the blind audit the number that passed unseen for each one audited.
+    """
 
     score: float
-    is_p1: bool
+    is_p1: bool | None
+    stands_for: float = 1.0
 
 
 class Net(NamedTuple):
-    """Flag at or above `threshold`: misses at most `miss` of P1s with 90 % confidence, flags `flagged` of tickets."""
+    """Flag at or above `threshold`: misses at most `miss` of P1s with 90 % confidence, flags `flagged` of tickets.
+
+    `misses` of the `p1s` it was shown on lie below the threshold.
+    """
 
     threshold: float
     miss: float
     flagged: float
     p1s: int
+    misses: float
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the net is worth its price: it caught at least half of the P1s it was shown on."""
+        return 2 * self.misses <= self.p1s
+
+    def flags(self, score: float | None) -> bool:
+        """Tell whether a ticket with this score goes to a person as a possible P1."""
+        return self.is_on and score is not None and score >= self.threshold
 
     def words(self) -> str:
         """Return the promise and its price as one plain sentence."""
-        return (
-            f"to miss at most {100 * self.miss:.0f} % of your P1s, {100 * self.flagged:.0f} % of tickets are flagged "
-            f"(shown on {self.p1s} P1s)"
-        )
+        miss, flagged, shown = f"{100 * self.miss:.0f} %", f"{100 * self.flagged:.0f} %", f"(shown on {self.p1s} P1s)"
+        if self.is_on:
+            return f"to miss at most {miss} of your P1s, {flagged} of tickets are flagged {shown}"
+        return f"the P1 net is off: flagging {flagged} of tickets would still miss up to {miss} of your P1s {shown}"
 
 
-def counts_of(subject: str, body: str, facts: Facts) -> Counts:
-    """Return the features of a ticket with its stated facts among them."""
-    kinds = sorted({fact.kind for fact in facts.facts})
-    return learner.counts_of(subject, body) | {zlib.crc32(f"fact:{kind}".encode()): 1.0 for kind in kinds}
+def counts_of(counts: Counts, kinds: Iterable[Kind]) -> Counts:
+    """Return a ticket's features for the net: its words and the kinds of facts it states."""
+    return counts | {zlib.crc32(f"fact:{kind}".encode()): 1.0 for kind in kinds}
 
 
-def _missed_at_most(misses: int, p1s: int, delta: float) -> float:
+def _missed_at_most(misses: float, p1s: int, delta: float) -> float:
     """Return the exact upper bound, to the next half per cent, on the share missed."""
-    return next(step / 200 for step in range(201) if step == 200 or at_most(misses, p1s, step / 200) <= delta)
+    whole = min(p1s, round(misses))
+    return next(step / 200 for step in range(201) if step == 200 or at_most(whole, p1s, step / 200) <= delta)
 
 
-def learn_net(told: Sequence[Told], *, miss: float = MISS, delta: float = DELTA) -> Net | None:
-    """Return the cheapest net that misses at most `miss` of P1s; with too few P1s the tightest that can be shown.
+def _by_misses(p1s: Sequence[Told], miss: float, delta: float) -> float:
+    """Return the highest threshold that leaves no more misses than show `miss`, or none with too few P1s for it.
 
-    None without any P1. Candidates are the P1s' own scores, chosen by count and not by what they cost, so the bound
-    is exact for each: the k-th lowest P1 score leaves k - 1 misses.
+    Candidates are the P1s' own scores, chosen by count and not by what they cost, so the bound is exact for each.
     """
-    scores = sorted(ticket.score for ticket in told if ticket.is_p1)
-    if not scores:
+    allowed = max((k for k in range(len(p1s)) if at_most(k, len(p1s), miss) <= delta), default=0)
+    missed, threshold = 0.0, p1s[0].score
+    for p1 in p1s:
+        threshold = p1.score
+        missed += p1.stands_for
+        if missed > allowed:
+            break
+    return threshold
+
+
+def learn_net(
+    told: Sequence[Told], *, miss: float = MISS, delta: float = DELTA, most_flagged: float = MOST_FLAGGED
+) -> Net | None:
+    """Return the net that misses at most `miss` of P1s; with too few P1s the tightest that can be shown.
+
+    None without any P1. Where it would flag more than `most_flagged` of tickets, the threshold is the lowest that
+    flags no more. That choice looks at all scores, whoever is a P1; the two ways share `delta`.
+    """
+    p1s = sorted((ticket for ticket in told if ticket.is_p1), key=lambda ticket: ticket.score)
+    if not p1s:
         return None
-    misses = max((k for k in range(len(scores)) if at_most(k, len(scores), miss) <= delta), default=0)
-    threshold = scores[misses]
-    flagged = sum(ticket.score >= threshold for ticket in told) / len(told)
-    return Net(threshold, max(miss, _missed_at_most(misses, len(scores), delta)), flagged, len(scores))
+    scores = sorted(ticket.score for ticket in told)
+    threshold = _by_misses(p1s, miss, delta / 2)
+    if _share(scores, threshold) > most_flagged:
+        threshold = next((score for score in scores if _share(scores, score) <= most_flagged), STATED)
+    misses = sum(p1.stands_for for p1 in takewhile(lambda p1: p1.score < threshold, p1s))
+    shown = max(miss, _missed_at_most(misses, len(p1s), delta / 2))
+    return Net(threshold, shown, _share(scores, threshold), len(p1s), misses)
+
+
+def _share(scores: Sequence[float], threshold: float) -> float:
+    """Return the share of rising `scores` at or above `threshold`."""
+    return 1 - bisect_left(scores, threshold) / len(scores)

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert
 
 from opspilot_mcp import engines
-from opspilot_mcp.desk import certificate, facts, learner, moves, routing, rules, tickets
+from opspilot_mcp.desk import certificate, facts, learner, moves, p1_net, routing, rules, tickets
 from opspilot_mcp.desk.certificate import Gate
-from opspilot_mcp.desk.learning import Score
+from opspilot_mcp.desk.learning import Score, State
+from opspilot_mcp.desk.p1_net import Net
 from opspilot_mcp.desk.routing import Route
 from opspilot_mcp.desk.tickets import Priority, Sentiment, Ticket
 from opspilot_mcp.policy import Policy
@@ -22,6 +23,7 @@ from opspilot_mcp.store.ledger import AiCall, record
 from opspilot_mcp.store.schema import triages
 
 ENGINE = "rules-1"
+POSSIBLE_P1 = "Possible P1"  # how the reason begins that sends a ticket to a person for the net alone
 
 # How the answer puts the facts that send a ticket to a person whatever the confidence says.
 _FOR_A_PERSON: dict[facts.Kind, str] = {
@@ -45,7 +47,8 @@ class Reading(BaseModel):
     priority: Priority
     sentiment: Sentiment
     tags: tuple[str, ...]
-    for_a_person: tuple[facts.Kind, ...]  # stated facts a person must see
+    stated: tuple[facts.Kind, ...]  # the kinds of all facts found
+    for_a_person: tuple[facts.Kind, ...]  # those a person must see
     why: tuple[str, ...]  # may quote the ticket: strangers' text
     wants_person: bool = False  # the engine itself asks for one
 
@@ -79,6 +82,7 @@ def read(subject: str, body: str, policy: Policy) -> Reading:
         priority=rating.priority,
         sentiment=rules.sentiment(subject, body),
         tags=rules.tags(subject, body, found),
+        stated=tuple(sorted({fact.kind for fact in found.facts})),
         for_a_person=tuple(kind for kind in facts.FOR_A_PERSON if found.has(kind)),
         why=tuple(rating.why),
     )
@@ -108,16 +112,6 @@ def merged(local: Reading, asked: engines.Reading, *, model: str) -> Reading:
     )
 
 
-def is_unsure(reading: Reading, policy: Policy) -> bool:
-    """Whether only the category is in doubt: where a model could spare a person the question."""
-    return (
-        not reading.for_a_person
-        and reading.priority != "P1"
-        and policy.gate.cold_start == "rules"
-        and reading.confidence < policy.gate.threshold
-    )
-
-
 def taught(reading: Reading, scored: Score) -> Reading:
     """Return the reading with the learner's category and calibrated confidence, once it has labels enough."""
     if not scored.is_ready or scored.predicted is None:
@@ -133,20 +127,20 @@ def taught(reading: Reading, scored: Score) -> Reading:
     )
 
 
-def decide(reading: Reading, policy: Policy, *, gate: Gate, scored: Score, ticket_id: str) -> Decision:
+def decide(reading: Reading, policy: Policy, *, state: State, scored: Score, ticket_id: str) -> Decision:
     """Return whether a person must look first. P1 always; so does text no rule should route; then the gate.
 
     Under a certificate the gate's threshold decides, and a blind audit sends some of what passes to a person too.
     """
-    reasons = _reasons(reading)
+    gate, reasons = state.gate, _reasons(reading, scored, state.p1.net)
     forced = bool(reasons)
     by_gate = gate.decide(ticket_id, scored.score) if reading.engine == learner.VERSION else "human"
     if by_gate != "human":
         return Decision("human" if forced else by_gate, True, (*reading.why, *reasons, _sentence(gate)), forced)
-    if policy.gate.cold_start == "human":
-        reasons.append("The policy sends everything to a person until a certificate stands.")
-    elif gate.certificate is not None:
+    if gate.certificate is not None:
         reasons.append("The score is below the certificate's threshold.")
+    elif policy.gate.cold_start == "human":
+        reasons.append("The policy sends everything to a person until a certificate stands.")
     elif reading.confidence < policy.gate.threshold:
         reasons.append(f"Confidence {reading.confidence:.2f} is below the gate of {policy.gate.threshold:.2f}.")
     passes = f"Confidence {reading.confidence:.2f} passes the gate of {policy.gate.threshold:.2f}."
@@ -158,11 +152,24 @@ def decide(reading: Reading, policy: Policy, *, gate: Gate, scored: Score, ticke
     return Decision("human" if reasons else passed, False, (*reading.why, *(reasons or [passes]), told), forced)
 
 
-def _reasons(reading: Reading) -> list[str]:
+def wants_model(reading: Reading, policy: Policy, *, state: State, scored: Score, ticket_id: str) -> bool:
+    """Whether a model is worth its price: the local reading is not certified, and only the category is in doubt.
+
+    Where the policy trusts nothing before a certificate, a model's word would not spare a person the question either.
+    """
+    if policy.gate.cold_start == "human" and state.gate.certificate is None:
+        return False
+    decision = decide(reading, policy, state=state, scored=scored, ticket_id=ticket_id)
+    return decision.kind == "human" and not decision.is_forced
+
+
+def _reasons(reading: Reading, scored: Score, net: Net | None) -> list[str]:
     """Return why a person must see this ticket whatever its category's confidence is."""
     reasons = [_FOR_A_PERSON.get(kind, "It states something a person must see.") for kind in reading.for_a_person]
     if reading.priority == "P1":
         reasons.insert(0, "P1 always goes to a person.")
+    elif net is not None and net.flags(scored.p1):
+        reasons.insert(0, f"{POSSIBLE_P1}: the net flags it, {net.words()}.")
     if reading.wants_person:
         reasons.append("The engine asks for a person.")
     return reasons
@@ -179,7 +186,7 @@ def apply(
     reading: Reading,
     scored: Score,
     *,
-    gate: Gate,
+    state: State,
     latency_ms: float,
     policy: Policy,
     actor: str,
@@ -189,14 +196,14 @@ def apply(
     ticket = tickets.get(conn, ticket_id)
     if ticket.triaged_ms is not None or ticket.status in ("resolved", "closed"):
         return Triaged(ticket, False, tuple(tickets.latest_why(conn, ticket.number)))
-    decision = decide(reading, policy, gate=gate, scored=scored, ticket_id=ticket.id)
+    decision = decide(reading, policy, state=state, scored=scored, ticket_id=ticket.id)
     priority = ticket.priority or reading.priority
     route = routing.route(priority, reading.category, needs_person=decision.kind != "auto", policy=policy)
     values = _values(ticket, reading, decision, route, priority=priority, policy=policy, now=now)
     # The version cannot have moved: this transaction holds the write lock since it read the ticket.
     tickets.change(conn, ticket, values, now=now)
     tickets.set_tags(conn, ticket.number, tickets.clean_tags({*ticket.tags, *reading.tags}))
-    _freeze(conn, ticket, reading, decision, scored, epoch=gate.epoch, now=now)
+    _freeze(conn, ticket, reading, decision, scored, epoch=state.gate.epoch, now=now)
     _account(conn, ticket, reading, latency_ms=latency_ms, now=now)
     detail = {"decision": decision.kind, "engine": reading.engine, "priority": priority, "category": reading.category}
     audit.record(conn, actor, "ticket.triaged", ticket.id, now=now, detail=detail)
@@ -250,10 +257,16 @@ def _freeze(
             score=scored.score,
             epoch=epoch,
             forced=decision.is_forced,
+            net_score=_net_score(reading, scored),
             why=json.dumps(decision.why),
             at_ms=now,
         )
     )
+
+
+def _net_score(reading: Reading, scored: Score) -> float | None:
+    """Return what the net is judged by: a P1 that was read out of the text is caught without it."""
+    return p1_net.STATED if scored.p1 is not None and reading.priority == "P1" else scored.p1
 
 
 def _account(conn: Connection, ticket: Ticket, reading: Reading, *, latency_ms: float, now: int) -> None:

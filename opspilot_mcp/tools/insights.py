@@ -37,6 +37,7 @@ class StatsAnswer(Answer):
     open_backlog: int
     untriaged: int
     certificate: str
+    p1_net: str
     first_response: Attained
     resolution: Attained
 
@@ -97,8 +98,8 @@ class SummaryAnswer(Answer):
 
 
 async def desk_stats(ctx: Context, days: Days = 7) -> StatsAnswer:
-    """Volume by category, status, priority, tier and sentiment, the backlog, how the SLA was kept, and the certificate
-    behind triage."""
+    """Volume by category, status, priority, tier and sentiment, the backlog, how the SLA was kept, and what triage
+    promises: its certificate and the P1 net's price."""
     app = app_of(ctx)
     return await app.read(_stats, days, policy=app.policy, now=app.now())
 
@@ -106,6 +107,7 @@ async def desk_stats(ctx: Context, days: Days = 7) -> StatsAnswer:
 def _stats(conn: Connection, days: int, *, policy: Policy, now: int) -> StatsAnswer:
     counted = volume.count(conn, now - days * DAY_MS, now)
     kept = attainment.sla(conn, now - days * DAY_MS, now, now=now)
+    learnt = learning.load(conn, policy)
     return StatsAnswer(
         **counted.model_dump(
             include={
@@ -121,7 +123,8 @@ def _stats(conn: Connection, days: int, *, policy: Policy, now: int) -> StatsAns
         ),
         since=iso(counted.since_ms),
         until=iso(counted.until_ms),
-        certificate=learning.load(conn, policy).gate.words(),
+        certificate=learnt.gate.words(),
+        p1_net=learnt.p1.words(),
         first_response=Attained.model_validate(kept.first_response.model_dump()),
         resolution=Attained.model_validate(kept.resolution.model_dump()),
     )

@@ -5,11 +5,9 @@ from random import Random
 
 import pytest
 
-from opspilot_mcp.desk import calibration, learner, p1_net
+from opspilot_mcp.desk import calibration, learner
 from opspilot_mcp.desk.calibration import Point
-from opspilot_mcp.desk.facts import read
 from opspilot_mcp.desk.learner import Head, Row
-from opspilot_mcp.desk.p1_net import Told
 
 INVOICE = learner.counts_of("Invoice", "the invoice shows a wrong amount")
 LAPTOP = learner.counts_of("Laptop", "my laptop battery does not charge")
@@ -204,30 +202,3 @@ def test_an_audited_ticket_stands_for_those_that_nobody_reviewed() -> None:
     heavier = calibration.fit([Point(p.raw, p.correct, 10.0 if p.correct else 1.0) for p in alike])
 
     assert heavier.apply(0.9) > calibration.fit(alike).apply(0.9)
-
-
-def test_the_net_names_its_price() -> None:
-    told = [Told(0.5 + n / 200, True) for n in range(60)] + [Told(n / 1_000, False) for n in range(540)]
-
-    net = p1_net.learn_net(told)
-
-    assert net is not None
-    assert net.words() == "to miss at most 5 % of your P1s, 17 % of tickets are flagged (shown on 60 P1s)"
-
-
-def test_the_net_says_when_it_has_too_few_p1s_for_the_promise() -> None:
-    net = p1_net.learn_net([Told(0.9, True)] * 10 + [Told(0.1, False)] * 90)
-
-    assert net is not None
-    assert net.miss > 0.2
-    assert net.flagged == pytest.approx(0.1)
-
-
-def test_there_is_no_net_without_a_p1() -> None:
-    assert p1_net.learn_net([Told(0.4, False)]) is None
-
-
-def test_facts_are_features_of_the_net() -> None:
-    found = read("Portal", "The portal is down for everyone.")
-
-    assert len(p1_net.counts_of("Portal", "x", found)) > len(learner.counts_of("Portal", "x"))

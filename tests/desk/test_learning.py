@@ -5,7 +5,7 @@ import random
 import pytest
 from sqlalchemy import Connection, select
 
-from opspilot_mcp.desk import flow, learning, moves, tickets, triage
+from opspilot_mcp.desk import flow, learning, moves, tickets
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.desk.triage import Triaged
 from opspilot_mcp.errors import IllegalMove, InvalidInput
@@ -172,12 +172,42 @@ def test_other_terms_in_the_policy_withdraw_the_certificate(conn: Connection) ->
     assert "other terms" in gate.words()
 
 
-def test_unsure_means_only_the_category_is_in_doubt() -> None:
-    reading = triage.read(
-        "Hello", "Could someone look at the thing from last week, please, and tell me more?", Policy()
-    )
+def asks(conn: Connection, subject: str, body: str, policy: Policy) -> bool:
+    ticket = stored_ticket(conn, subject=subject, body=body)
+    return flow.read_all(conn, [ticket.id], policy=policy)[0].wants_model
 
-    sure = reading.model_copy(update={"confidence": 0.9})
-    grave = reading.model_copy(update={"priority": "P1"})
 
-    assert [triage.is_unsure(one, Policy()) for one in (sure, grave)] == [False, False]
+@pytest.mark.parametrize(
+    ("subject", "body", "wanted"),
+    [
+        ("Room 12", "The plaques for room 12 and room 14 are swapped.", True),
+        ("Charged twice", "My card shows two identical payments for invoice 4711. Please refund.", False),
+        ("Everything is down", "The site is down for all 200 of our users since 9:00.", False),
+        ("Invoice", "Our lawyer will sue you over the thing from last week.", False),
+    ],
+    ids=["in doubt", "passes the starting rule", "P1", "a person sees it anyway"],
+)
+def test_before_a_certificate_a_model_is_wanted_only_for_a_doubtful_category(
+    conn: Connection, subject: str, body: str, wanted: bool
+) -> None:
+    assert asks(conn, subject, body, Policy()) is wanted
+
+
+def test_a_desk_that_trusts_nothing_yet_asks_no_model(conn: Connection) -> None:
+    assert not asks(conn, "Room 12", "The plaques for room 12 and room 14 are swapped.", POLICY)
+
+
+def test_under_a_certificate_a_model_is_wanted_exactly_where_it_does_not_hold(conn: Connection) -> None:
+    teach(conn, 150)
+    said = [" ".join(words) for words in WORDS.values()] + ["wobble gizmo", "charged password crash upload locked vat"]
+    made = [stored_ticket(conn, subject=f"Case {n}", body=f"{words} {n}") for n, words in enumerate(said * 5)]
+
+    seen = flow.read_all(conn, [ticket.id for ticket in made], policy=POLICY)
+    done = flow.apply_all(conn, seen, policy=POLICY, actor="agent:test", now=NOON)
+
+    certified = [one.ticket.certified for one in done]
+    forced = [bool(one.reading.for_a_person) for one in seen]
+    assert {True, False} <= set(certified)
+    assert [one.wants_model for one in seen] == [
+        not sure and not odd for sure, odd in zip(certified, forced, strict=True)
+    ]
