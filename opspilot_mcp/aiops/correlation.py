@@ -55,7 +55,7 @@ class Engine:
     def __init__(
         self, topology: Topology, params: Params = PARAMS, *, on_close: Callable[[Incident], None] | None = None
     ) -> None:
-        """`on_close` is given each incident that times out, a last time: nothing joins it any more."""
+        """`on_close` is given each incident that times out, just before it is gone: nothing joins it any more."""
         self.topology = topology
         self._on_close = on_close
         self.params = params
@@ -123,15 +123,11 @@ class Engine:
 
     def _explanations(self, scope: Scope, s: Signal) -> Found:
         """Every open incident that explains the alert at all, best first; equals go to the younger incident."""
+        if s.kind == "routine":
+            return []  # only the same alert joins it
         p = self.params
         found: Found = []
         for incident in scope.near(s, self.topology, p):
-            if (
-                not incident.spans(s.ts_ms)
-                or s.ts_ms - incident.last_ms > p.active_ms
-                or s.arr_ms - incident.arr_ms > p.keep_ms
-            ):
-                continue
             e = explain(incident, s, self.topology, p)
             if e.score > 0:
                 found.append((e, incident))
@@ -279,9 +275,9 @@ class Engine:
         self._swept = now_ms // SWEEP_MS
         held = (i for scope in self._scopes.values() for i in scope.open.values())
         for incident in oldest_first(i for i in held if now_ms - i.arr_ms > self.params.keep_ms):
-            self.close(incident.key)
             if self._on_close is not None:
                 self._on_close(incident)
+            self.close(incident.key)
 
     # ---- what a database keeps
 
@@ -293,6 +289,10 @@ class Engine:
     def dirty(self) -> tuple[str, ...]:
         """Return the keys changed since `clean`; one that `state` does not know has closed or was merged away."""
         return tuple(self._dirty)
+
+    def is_dirty(self, key: str) -> bool:
+        """Whether an incident changed since `clean`."""
+        return key in self._dirty
 
     def clean(self) -> None:
         """Forget which incidents changed: their states are stored."""

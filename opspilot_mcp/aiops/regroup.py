@@ -163,11 +163,12 @@ def reconsider(
     What the fault explains clearly better moves; what it explains as well lists it as a runner-up.
     """
     revised: list[Placement] = []
-    for incident in scope.near_harm(cause, s, topology):
+    since_ms = s.ts_ms - p.lead_ms
+    for incident in scope.near_harm(cause, s, topology, since_ms):
         for member in list(incident.recent):
             m = member.signal
             score = member.reason.score
-            if m.ts_ms < s.ts_ms - p.lead_ms or m.kind in ("fault", "routine") or score is None or score >= 0.98:
+            if m.ts_ms < since_ms or m.kind in ("fault", "routine") or score is None or score >= 0.98:
                 continue
             e = explain(cause, m, topology, p)
             if e.score > score * p.move and incident.count > 1:

@@ -8,6 +8,7 @@ above it. What most replicas of a service show together speaks for the service, 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from opspilot_mcp.aiops.history import History
@@ -61,10 +62,17 @@ def symptoms(incident: Incident) -> list[tuple[str, str, int]]:
     """Return (place, alert name, alerts) of an incident, sorted: what its history learns and what runbooks match."""
     found: dict[tuple[str, str], int] = {}
     for fingerprint, seen in incident.prints.items():
-        entity, instance, name = fingerprint.split(PRINT_SEPARATOR)[:3]
+        entity, instance, name = _parts(fingerprint)
         key = (instance or entity, name)
         found[key] = found.get(key, 0) + seen.count
     return [(place, name, n) for (place, name), n in sorted(found.items())]
+
+
+@lru_cache(maxsize=20_000)
+def _parts(fingerprint: str) -> tuple[str, str, str]:
+    """Return entity, instance (maybe empty) and alert name. Kept: an open incident is ranked anew with every batch."""
+    entity, instance, name = fingerprint.split(PRINT_SEPARATOR)[:3]
+    return entity, instance, name
 
 
 def rank(
@@ -95,7 +103,7 @@ def _gather(incident: Incident, topology: Topology, history: History, w: Weights
     first: dict[tuple[str, str], Seen] = {}
     where: dict[tuple[str, str], tuple[str, str]] = {}
     for fingerprint, seen in incident.prints.items():
-        entity, instance, name = fingerprint.split(PRINT_SEPARATOR)[:3]
+        entity, instance, name = _parts(fingerprint)
         key = (instance or entity, name)
         if key not in first or seen.first_ms < first[key].first_ms:
             first[key], where[key] = seen, (entity, instance)
@@ -163,11 +171,8 @@ def _fault_evidence(
 
 def _share_above(entity: str, incident: Incident, topology: Topology, w: Weights) -> float:
     """Share of the incident's entities that depend on this one, near ones counting more."""
-    carried = topology.on_host.get(entity)
-    reach: dict[str, int] = {}
-    for start in carried if carried is not None and entity not in topology.services else (entity,):
-        for name, hops in topology.above(start).items():
-            reach[name] = min(hops, reach.get(name, hops))
+    is_host = entity in topology.on_host and entity not in topology.services
+    reach = topology.above_host(entity) if is_host else topology.above(entity)
     explained = sum(w.closeness ** reach[e] for e in incident.entities if e in reach)
     return explained / max(1, len(incident.entities))
 

@@ -60,40 +60,40 @@ class Scope:
             at[key] = None
 
     def near(self, s: Signal, topology: Topology, p: Params) -> list[Incident]:
-        """Return every open incident that could explain the alert, oldest first."""
-        keys: dict[str, None] = {}
-        for key in self._latest:
-            if not s.known or self.open[key].is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts):
-                keys[key] = None
-        names = [s.entity, s.name]
-        if s.host:
-            names.append(s.host)
-        if s.change:
-            names.append(s.change)
-        if s.service is not None:
-            names += topology.callees.get(s.service, ())
-            names += topology.callers.get(s.service, ())
-            self._faults_below(keys, s.service, topology)
-        for name in names:
-            at = self._at.get(name)
-            if at:
-                keys |= at
-        if s.host in self._faulty:
-            keys |= self._faulty[s.host]
+        """Return, in no order, every open incident that could explain the alert and still takes what comes then.
+
+        It asks only the indexes of relations that `explain` knows for such an alert: asking all of them had five
+        incidents explained for each one that could be joined.
+        """
+        keys: set[str] = set()
+        names: list[str | None] = [s.entity, s.host, s.change]
         if s.kind == "fault":
-            keys |= self._causeless
-        return oldest_first(self.open[key] for key in keys if key in self.open)
+            names.append(s.name)  # the same cause elsewhere
+            keys.update(self._causeless)
+        else:
+            keys.update(self._under_way(s, p))
+            if s.service is not None:
+                names += topology.callees.get(s.service, ())
+                names += topology.callers.get(s.service, ())
+                # Two key views meet in C, over the smaller one: a loop over either was a quarter of this search.
+                for place in self._faulty.keys() & topology.reach(s.service).keys():
+                    keys.update(self._faulty[place])
+        for name in names:
+            if name in self._at:
+                keys.update(self._at[name])
+        if s.host in self._faulty:
+            keys.update(self._faulty[s.host])
+        opened = self.open
+        return [i for key in keys if (i := opened.get(key)) is not None and i.takes(s, p.active_ms, p.keep_ms)]
 
-    def _faults_below(self, keys: dict[str, None], service: str, topology: Topology) -> None:
-        faulty = self._faulty
-        for reached in (topology.below(service), topology.hosts_below(service)):
-            shorter, longer = (reached, faulty) if len(reached) < len(faulty) else (faulty, reached)
-            for name in shorter:
-                if name in longer:
-                    keys |= faulty[name]
+    def _under_way(self, s: Signal, p: Params) -> Iterable[str]:
+        """Return the latest incidents that are in a burst; all of the latest for what the map does not know."""
+        if not s.known:
+            return self._latest
+        return [key for key in self._latest if self.open[key].is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts)]
 
-    def near_harm(self, cause: Incident, s: Signal, topology: Topology) -> list[Incident]:
-        """Return the other incidents with recent members that a fault could explain, oldest first."""
+    def near_harm(self, cause: Incident, s: Signal, topology: Topology, since_ms: int) -> list[Incident]:
+        """Return the other incidents with members since then that a fault could explain, oldest first."""
         around = topology.above(s.entity) if s.service is not None else topology.on_host.get(s.entity, ())
         keys: dict[str, None] = {}
         if len(around) < len(self.open):
@@ -103,7 +103,8 @@ class Scope:
         else:
             keys = dict.fromkeys(self.open)
         keys.pop(cause.key, None)
-        return oldest_first(self.open[key] for key in keys if key in self.open and self.open[key].sealed_ms is None)
+        around_it = (self.open[key] for key in keys if key in self.open)
+        return oldest_first(i for i in around_it if i.sealed_ms is None and i.last_ms >= since_ms)
 
     def index(self, incident: Incident) -> None:
         """Lead to every member of an incident that came from a stored state or out of a merge."""

@@ -97,7 +97,10 @@ def explain(incident: Incident, s: Signal, topology: Topology, p: Params) -> Exp
     if s.change and s.change in incident.changes:
         lag = s.ts_ms - incident.changes[s.change]
         best = _better(best, Explanation(p.same_change, "same_change", s.entity, 0, lag))
-    best = _better(best, _fault(incident, s, topology, p) if s.kind == "fault" else _harm(incident, s, topology, p))
+    if s.kind == "fault":
+        best = _better(best, _fault(incident, s, topology, p))
+    else:
+        best = _better(best, _harm(incident, s, topology, p, best.score))
     if incident.anchors:
         seen = incident.prints.get(s.fingerprint)
         if seen is not None and seen.firing and seen.text != s.text:
@@ -215,27 +218,28 @@ def _cause(incident: Incident, s: Signal, reached: list[tuple[int, int]], kind: 
     return Explanation(p.cause_of * share * fit, kind, s.entity, hops, s.ts_ms - first_ms)
 
 
-def _harm(incident: Incident, s: Signal, topology: Topology, p: Params) -> Explanation:
+def _harm(incident: Incident, s: Signal, topology: Topology, p: Params, floor: float) -> Explanation:
+    """What explains harm best, as far as it beats `floor`: a relation is not looked at whose weight alone cannot."""
     best = _below(incident, s, topology, p) if incident.anchors else NONE
-    factor = p.off_path if incident.anchors and best.score == 0 else 1.0
-    if s.service is not None:
-        best = _better(best, _call(incident, s, "calls", topology.callees, factor * p.calls, p))
+    calls = p.calls * (p.off_path if incident.anchors and best.score == 0 else 1.0)
+    if s.service is not None and calls > floor and calls > best.score:
+        best = _better(best, _call(incident, s, "calls", topology.callees, calls, p))
     if not incident.anchors:
-        if s.service is not None:
+        if s.service is not None and p.called_by > floor and p.called_by > best.score:
             best = _better(best, _call(incident, s, "called_by", topology.callers, p.called_by, p))
-        best = _better(best, _neighbour_on_host(incident, s, p))
-    if best.score < p.same_burst and incident.is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts):
+        if p.same_host > floor and p.same_host > best.score:
+            best = _better(best, _neighbour_on_host(incident, s, p))
+    if floor < p.same_burst and best.score < p.same_burst and incident.is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts):
         best = Explanation(p.same_burst, "same_burst", None, None, s.ts_ms - incident.last_ms)
     return best
 
 
 def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Explanation:
     """The incident's faults that this service depends on, through calls or through a host."""
-    best = NONE
-    below = topology.below(s.service) if s.service is not None else {}
-    hosts = topology.hosts_below(s.service) if s.service is not None else {}
+    best, found = 0.0, NONE
+    reach = topology.reach(s.service) if s.service is not None else {}
     for anchor, since in incident.anchors.items():
-        hops = 1 if s.host == anchor else below.get(anchor, hosts.get(anchor))
+        hops = 1 if s.host == anchor else reach.get(anchor)
         if hops is not None:
             lag = s.ts_ms - since
             score = p.depends_on * p.per_hop**hops * onset_fit(lag, hops, p)
@@ -243,8 +247,9 @@ def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Expl
                 score *= p.named
             if hops >= 2 and not _is_lit(incident, s, anchor, topology):
                 score *= p.unlit
-            best = _better(best, Explanation(score, "depends_on", anchor, hops, lag))
-    return best
+            if score > best:
+                best, found = score, Explanation(score, "depends_on", anchor, hops, lag)
+    return found
 
 
 def _names_way(s: Signal, anchor: str, topology: Topology) -> bool:
@@ -263,13 +268,15 @@ def _call(
     incident: Incident, s: Signal, kind: str, around: dict[str, tuple[str, ...]], weight: float, p: Params
 ) -> Explanation:
     """The direct neighbour over a call that alerted last."""
-    best = NONE
+    best, found = 0.0, NONE
     for name in around.get(s.service or "", ()):
         seen = incident.entities.get(name)
         if seen is not None:
             lag = s.ts_ms - seen[1]
-            best = _better(best, Explanation(weight * fade(lag, incident, p), kind, name, 1, lag))
-    return best
+            score = weight * fade(lag, incident, p)
+            if score > best:
+                best, found = score, Explanation(score, kind, name, 1, lag)
+    return found
 
 
 def _neighbour_on_host(incident: Incident, s: Signal, p: Params) -> Explanation:

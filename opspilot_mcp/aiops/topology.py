@@ -75,6 +75,8 @@ class Topology:
         self._down: dict[str, dict[str, int]] = {}
         self._up: dict[str, dict[str, int]] = {}
         self._hosts_below: dict[str, dict[str, int]] = {}
+        self._reach: dict[str, dict[str, int]] = {}
+        self._above_host: dict[str, dict[str, int]] = {}
 
     @classmethod
     def from_json(cls, obj: object) -> "Topology":
@@ -168,6 +170,23 @@ class Topology:
             for name, hops in self.below(service).items():  # nearest first
                 for host in self._runs_on.get(name, ()):
                     found.setdefault(host, hops + 1)
+        return found
+
+    def reach(self, service: str) -> dict[str, int]:
+        """Return `below` and `hosts_below` as one: a name that is both a service and a host counts as the service."""
+        found = self._reach.get(service)
+        if found is None:
+            found = self._reach[service] = {**self.hosts_below(service), **self.below(service)}
+        return found
+
+    def above_host(self, host: str) -> dict[str, int]:
+        """Return every service that depends on one `host` carries, with its least distance in calls from there."""
+        found = self._above_host.get(host)
+        if found is None:
+            found = self._above_host[host] = {}
+            for carried in self.on_host.get(host, ()):
+                for name, hops in self.above(carried).items():
+                    found[name] = min(hops, found.get(name, hops))
         return found
 
     def in_maintenance(self, host: str | None, ts_ms: int) -> bool:
