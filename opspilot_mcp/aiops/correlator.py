@@ -9,6 +9,7 @@ so one from a transaction that was rolled back never comes back.
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -28,14 +29,17 @@ _STATES = (
     .join(incidents, incidents.c.id == correlator_states.c.incident_id)
     .order_by(correlator_states.c.incident_id)
 )
-_ADD = insert(correlator_states)
-_CHANGE = (
+_ADD = Bulk(insert(correlator_states), "incident_id", "body")
+_CHANGE = Bulk(
     update(correlator_states)
     .where(correlator_states.c.incident_id == bindparam("number"))
     .values(body=bindparam("state"))
 )
 _DROP = delete(correlator_states).where(correlator_states.c.incident_id == bindparam("number"))
 _COLUMNS = ("entity", "alertname", "incidents", "recent", "as_of")
+_KNOWN_HISTORY = select(alert_history.c.entity, alert_history.c.alertname).where(
+    alert_history.c.entity.in_(bindparam("entities", expanding=True))
+)
 _HISTORY = select(*(alert_history.c[name] for name in _COLUMNS))
 _ADD_HISTORY = Bulk(insert(alert_history), *_COLUMNS)
 _CHANGE_HISTORY = Bulk(
@@ -55,6 +59,13 @@ _KEPT = 4
 _kept: OrderedDict[str, "Correlator"] = OrderedDict()
 
 
+class _Told(NamedTuple):
+    """What was said of an open incident, and how rare each of its alerts was then."""
+
+    view: View
+    rarities: tuple[float, ...]
+
+
 class Correlator:
     """The engine, its history, and the numbers of the incidents that can still grow, by the engine's key."""
 
@@ -66,20 +77,43 @@ class Correlator:
         self.history = history
         self.stored = set(self.numbers)  # keys that have a row in correlator_states
         self._last: dict[str, View] = {}  # what timed out since the last save, as it was in the end
+        self._told: dict[str, _Told] = {}  # what was said last of each open incident
 
     def _close(self, incident: OpenIncident) -> None:
-        view = view_of(incident, self.engine.topology, self.history)
+        key = incident.key
+        if self.engine.is_dirty(key) or not self._is_told(key):
+            view = view_of(incident, self.engine.topology, self.history)
+        else:
+            view = self._told[key].view
         self.history.learn(incident.cluster, [(place, name) for place, name, _ in view.symptoms])
-        self._last[incident.key] = view
+        self._last[key] = view
+        self._told.pop(key, None)
 
     def views(self) -> dict[int, View]:
         """Return by number what a reader may know of every incident that changed since the last save.
 
-        When an incident became history, all open ones are told anew: what is rare has changed for them.
+        When an incident became history, others change too: those whose alerts are now less rare than they were.
         """
-        keys = dict.fromkeys((*self.engine.dirty(), *self.engine.keys())) if self._last else self.engine.dirty()
-        found = {key: self._last.get(key) or self.engine.view(key, self.history) for key in keys}
+        keys = dict.fromkeys((*self.engine.dirty(), *self._less_rare())) if self._last else self.engine.dirty()
+        found = {key: self._last.get(key) or self._view(key) for key in keys}
         return {self.numbers[key]: view for key, view in found.items() if view is not None}
+
+    def _view(self, key: str) -> View | None:
+        view = self.engine.view(key, self.history)
+        if view is None:
+            self._told.pop(key, None)
+        else:
+            self._told[key] = _Told(view, self.history.rarities(view.cluster, view.symptoms))
+        return view
+
+    def _less_rare(self) -> list[str]:
+        """Return the open incidents that history tells apart from how they were told. Ranking all of them anew with
+        every batch cost more than correlating it, where many incidents are small."""
+        return [one.key for one in self.engine.open_incidents() if not self._is_told(one.key)]
+
+    def _is_told(self, key: str) -> bool:
+        told = self._told.get(key)
+        return told is not None and told.rarities == self.history.rarities(told.view.cluster, told.view.symptoms)
 
     def settle(self) -> None:
         """Forget what changed: it is stored."""
@@ -121,10 +155,8 @@ def save(conn: Connection, held: Correlator, *, now: int) -> None:
         else:
             added.append({"incident_id": number, "body": body})
             held.stored.add(key)
-    if added:
-        conn.execute(_ADD, added)
-    if changed:
-        conn.execute(_CHANGE, changed)
+    _ADD.run(conn, added)
+    _CHANGE.run(conn, changed)
     _forget(conn, held, gone)
     _write_history(conn, held.history.changed())
     held.settle()
@@ -141,10 +173,8 @@ def _forget(conn: Connection, held: Correlator, gone: list[str]) -> None:
 
 
 def _write_history(conn: Connection, rows: list[Counted]) -> None:
-    table = alert_history
     entities = sorted({row.entity for row in rows})
-    known = select(table.c.entity, table.c.alertname).where(table.c.entity.in_(entities))
-    have = {(row.entity, row.alertname) for row in conn.execute(known)} if rows else set()
+    have = {tuple(row) for row in conn.execute(_KNOWN_HISTORY, {"entities": entities})} if rows else set()
     named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     _ADD_HISTORY.run(conn, [row for row in named if (row["entity"], row["alertname"]) not in have])
     changed = [row for row in named if (row["entity"], row["alertname"]) in have]

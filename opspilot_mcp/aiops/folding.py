@@ -20,6 +20,7 @@ from opspilot_mcp.aiops.runbooks import Facts, Runbook
 from opspilot_mcp.aiops.silences import Silence
 from opspilot_mcp.store import audit, ids
 from opspilot_mcp.store import schema as tables
+from opspilot_mcp.store.bulk import Bulk
 
 FOLD = 1000  # the most one transaction folds: it takes about a tenth of a second
 RANKS = {"info": 0, "warning": 1, "error": 2, "critical": 3}
@@ -51,7 +52,7 @@ _BEFORE = select(
     tables.incidents.c.last_event_ms,
     tables.incidents.c.runbook,
 ).where(tables.incidents.c.id.in_(bindparam("numbers", expanding=True)))
-_UPDATE = (
+_UPDATE = Bulk(
     update(tables.incidents)
     .where(tables.incidents.c.id == bindparam("number"))
     .values(
@@ -67,6 +68,10 @@ _UPDATE = (
         version=tables.incidents.c.version + bindparam("bump"),
     )
 )
+_SERVICES = select(tables.incident_services).where(
+    tables.incident_services.c.incident_id.in_(bindparam("numbers", expanding=True))
+)
+_ADD_SERVICE = Bulk(insert(tables.incident_services), "incident_id", "service")
 
 
 def fold(conn: Connection, *, actor: str, now: int, limit: int = FOLD, books: Sequence[Runbook] = ()) -> Folded:
@@ -90,7 +95,7 @@ def take(
         alerts.insert_rows(conn, rows, actor=actor, now=now)
         return got, NOTHING
     fresh = {row["alert_id"]: row for row in rows}
-    return got, _fold(conn, [alerts.from_row(row) for row in rows], fresh, actor=actor, now=now, books=books)
+    return got, _fold(conn, alerts.as_stored(batch, rows), fresh, actor=actor, now=now, books=books)
 
 
 def _fold(
@@ -284,8 +289,7 @@ def write(conn: Connection, views: Mapping[int, View], told: Told, books: Sequen
         rows.append(_values(number, view, graver=RANKS[view.severity] > RANKS[row.severity]))
         rows[-1]["new_recovered_ms"] = recovered.get(number)
         rows[-1]["new_runbook"] = runbooks.choose(conn, number, row.runbook, _facts(view), books)
-    if rows:
-        conn.execute(_UPDATE, rows)
+    _UPDATE.run(conn, rows)
     write_services(conn, {number: view.services for number, view in views.items()})
     back = [
         n for n, row in before.items() if row.state == "resolved" and told.fired.get(n, -1) > (row.resolved_ms or 0)
@@ -331,13 +335,12 @@ def _values(number: int, view: View, *, graver: bool) -> dict[str, Any]:
 def write_services(conn: Connection, services: Mapping[int, Sequence[str]]) -> None:
     """Bring the services of these incidents to what is given."""
     table = tables.incident_services
-    have = {tuple(row) for row in conn.execute(select(table).where(table.c.incident_id.in_(list(services))))}
+    have = {tuple(row) for row in conn.execute(_SERVICES, {"numbers": list(services)})}
     want = {(number, service) for number, names in services.items() for service in names}
     gone, new = sorted(have - want), sorted(want - have)
     if gone:
         conn.execute(delete(table).where(tuple_(table.c.incident_id, table.c.service).in_(gone)))
-    if new:
-        conn.execute(insert(table), [{"incident_id": number, "service": service} for number, service in new])
+    _ADD_SERVICE.run(conn, [{"incident_id": number, "service": service} for number, service in new])
 
 
 def _reopen(conn: Connection, numbers: Sequence[int]) -> None:
@@ -370,10 +373,12 @@ def recovery(conn: Connection, numbers: Iterable[int]) -> dict[int, int]:
 
 def _record(conn: Connection, done: Folded, members: Sequence[str], *, actor: str, now: int) -> None:
     audit.record_batch(conn, actor, "alerts.correlated", "alerts", members, now=now)
-    events: list[tuple[str, int, dict[str, object]]] = [("incident.opened", number, {}) for number in done.opened]
-    events += [("incident.merged", loser, {"into": ids.shown("INC", to)}) for loser, to in done.merged]
-    events += [
-        ("incident.reopened", number, {"why": "an alert fired after it was resolved"}) for number in done.reopened
-    ]
-    for action, number, detail in events:
-        audit.record(conn, actor, action, ids.shown("INC", number), now=now, detail=detail)
+    events: list[tuple[str, str, dict[str, object]]] = [("incident.opened", _shown(n), {}) for n in done.opened]
+    events += [("incident.merged", _shown(loser), {"into": _shown(to)}) for loser, to in done.merged]
+    why = {"why": "an alert fired after it was resolved"}
+    events += [("incident.reopened", _shown(n), {**why}) for n in done.reopened]
+    audit.record_many(conn, actor, events, now=now)
+
+
+def _shown(number: int) -> str:
+    return ids.shown("INC", number)

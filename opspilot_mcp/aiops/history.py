@@ -62,6 +62,10 @@ class History:
         idf = log((number + 2) / (row.incidents + 1)) / log(number + 2)
         return idf / (1 + row.recent * RECENT ** (number - row.at))
 
+    def rarities(self, cluster: str, told: Iterable[tuple[str, str, int]]) -> tuple[float, ...]:
+        """Return `rarity` for each (place, alert name, alerts), in order."""
+        return tuple([self.rarity(cluster, place, name) for place, name, _ in told])
+
     def changed(self) -> list[Row]:
         """Return the rows to store since the last call."""
         rows = [self._rows[key] for key in self._changed if key in self._rows]

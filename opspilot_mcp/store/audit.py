@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert, select
 
 from opspilot_mcp.store import canonical, chain
+from opspilot_mcp.store.bulk import Bulk
 from opspilot_mcp.store.schema import audit
 
 _INSERT = insert(audit)
+_INSERT_MANY = Bulk(_INSERT, *chain.COLUMNS, "hash")
 _HEAD = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
 
 
@@ -35,6 +37,18 @@ def record(
 ) -> None:
     """Append one row to the chain, in the caller's transaction. `actor` is the door's principal."""
     conn.execute(_INSERT, chain.linked(head(conn), actor, action, subject, detail or {}, now=now))
+
+
+def record_many(
+    conn: Connection, actor: str, events: Iterable[tuple[str, str, Mapping[str, object]]], *, now: int
+) -> None:
+    """Append one row for each (action, subject, detail), in order: a storm opens dozens of incidents at once."""
+    at, previous = head(conn)
+    rows: list[dict[str, object]] = []
+    for action, subject, detail in events:
+        rows.append(chain.linked((at, previous), actor, action, subject, detail, now=now))
+        at, previous = at + 1, str(rows[-1]["hash"])
+    _INSERT_MANY.run(conn, rows)
 
 
 def head(conn: Connection) -> tuple[int, str]:

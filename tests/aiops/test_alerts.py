@@ -167,9 +167,10 @@ def test_no_alert_is_ever_refused(names: list[str], ms: int, labels: dict[str, s
 
 def test_a_row_not_yet_stored_reads_as_it_will_after_storing(conn: Connection) -> None:
     batch = [alert(1, labels={"a": "b"}), alert(2, summary="x" * 5_000), alert(3, service=None, severity="info")]
+    batch += [alert(4, labels={"a\n": "b"}), alert(5, cluster=""), alert(6, ts_ms=-5)]
 
     made = alerts.new_rows(conn, batch, now=NOON)
-    before = [alerts.from_row(row) for row in made]
+    before = alerts.as_stored(batch, made)
     alerts.insert_rows(conn, made, actor="agent:test", now=NOON)
 
     assert alerts.waiting(conn, limit=10) == before

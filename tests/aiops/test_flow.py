@@ -15,6 +15,7 @@ from opspilot_mcp.aiops import alerts, correlator, flow, folding, incidents, top
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.store import audit, migrate, sqlite
 from opspilot_mcp.store import schema as tables
+from opspilot_mcp.store.chain import Walk
 from opspilot_mcp.store.db import Db, open_db
 from opspilot_mcp.store.schema import DESK
 from tests.aiops.storms import SERVICES, alert, estate, fault, fold
@@ -199,6 +200,17 @@ def test_a_fold_is_told_in_the_audit(conn: Connection) -> None:
 
     assert [entry.action for entry in audit.of_subject(conn, "alerts")] == ["alerts.received", "alerts.correlated"]
     assert [entry.action for entry in audit.of_subject(conn, f"INC-{done.opened[0]}")] == ["incident.opened"]
+
+
+def test_a_storm_of_new_incidents_leaves_one_unbroken_chain(conn: Connection) -> None:
+    apart = [alert(n, service=f"far-{n}", cluster=f"c-{n}") for n in range(5)]
+
+    fold(conn, apart)
+
+    walk = Walk()
+    rows = conn.execute(select(tables.audit).order_by(tables.audit.c.seq)).mappings().all()
+    assert all(walk.take(row) for row in rows)
+    assert [row["action"] for row in rows][-5:] == ["incident.opened"] * 5
 
 
 # -- through the doors' functions --------------------------------------------------------------------------------------
