@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from opspilot_mcp.store import migrate, sqlite
+from opspilot_mcp.store import inuse, migrate, sqlite
 from opspilot_mcp.store.migrate import Lineage
 
 _BUSY_TRIES = 3
@@ -84,9 +84,18 @@ class Db:
         self._writer = _Seat(path, readonly=False)
         self._readers: dict[int, asyncio.Task[_Seat]] = {}
         self._callers = [0] * _READERS
+        self._use: int | None = None
 
     async def open(self) -> "Db":
         """Connect and bring the schema to this program's. Raises StoreUnusable with the next step."""
+        self._use = inuse.hold(self.path)
+        try:
+            return await self._open()
+        except BaseException:
+            self._let_go()
+            raise
+
+    async def _open(self) -> "Db":
         await self._writer.open()
         try:
             if await self._writer.revision() != self.lineage.head:
@@ -129,6 +138,11 @@ class Db:
             if isinstance(seat, _Seat):
                 await seat.close()
         self._readers.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        inuse.let_go(self._use)
+        self._use = None
 
 
 @asynccontextmanager
