@@ -26,7 +26,17 @@ from opspilot_mcp import clock
 from opspilot_mcp.console import door
 from opspilot_mcp.console.door import Door, decides, reads, watches
 from opspilot_mcp.console.guards import Guard
-from opspilot_mcp.console.pages import approvals, deciding, desk, figures, signing_in, standing
+from opspilot_mcp.console.pages import (
+    approvals,
+    correcting,
+    deciding,
+    figures,
+    incidents,
+    reviewing,
+    signing_in,
+    standing,
+    tickets,
+)
 from opspilot_mcp.errors import (
     BadSetting,
     Conflict,
@@ -77,10 +87,11 @@ def _routes() -> list[Route | Mount]:
         "/messages/{id}/versions/{version:int}": approvals.show_version,
         "/gate": standing.show_gate,
         "/audit": standing.show_audit,
-        "/tickets": desk.show_queue,
-        "/tickets/{id}": desk.show_ticket,
-        "/incidents": desk.show_incidents,
-        "/incidents/{id}": desk.show_incident,
+        "/tickets": tickets.show_queue,
+        "/tickets/{id}": tickets.show_ticket,
+        "/review": reviewing.show_review,
+        "/incidents": incidents.show_incidents,
+        "/incidents/{id}": incidents.show_incident,
         "/dashboard": figures.show_dashboard,
         "/ai": figures.show_ai,
         "/summary": figures.show_summary,
@@ -91,6 +102,9 @@ def _routes() -> list[Route | Mount]:
         "/gate/release": standing.release,
         "/gate/end-quarantine": standing.end_quarantine,
         "/sign-out": signing_in.sign_out,
+        "/review/{id}": reviewing.answer,
+        "/incidents/{id}/link": correcting.link_from_incident,
+        **{f"/tickets/{{id}}/{name}": correcting.correcting(one) for name, one in correcting.BY_NAME.items()},
         **{f"/messages/{{id}}/{name}": deciding.deciding(one) for name, one in deciding.BY_NAME.items()},
     }
     return [
@@ -121,7 +135,7 @@ def _error(request: Request, status: int, sentence: str) -> Response:
 
 @contextlib.asynccontextmanager
 async def _forgetting(app: Starlette) -> AsyncIterator[None]:
-    """Forget keys whose sign-in ran out, also when nobody asks for a page any more."""
+    """Forget keys whose sign-in ran out, also when nobody asks for a page any more; close what was opened."""
 
     async def forget() -> None:
         while True:
@@ -134,6 +148,7 @@ async def _forgetting(app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
+        await app.state.door.hand.close()
 
 
 # -- running -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from opspilot_mcp.aiops import incidents, timeline
 from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.aiops.timeline import Member
-from opspilot_mcp.desk import tickets
+from opspilot_mcp.desk import labels, tickets
 from opspilot_mcp.desk.tickets import Ticket
 
 THREAD = 12
@@ -20,7 +20,7 @@ class TicketBeside(NamedTuple):
     ticket: Ticket
     thread: list[tickets.Message]
     older: int
-    why: list[str]
+    is_blind: bool  # a person must say what it is about before they see what triage thinks
 
 
 class IncidentBeside(NamedTuple):
@@ -36,7 +36,7 @@ def look(conn: Connection, subject: str) -> TicketBeside | IncidentBeside:
     if subject.startswith("T-"):
         ticket = tickets.get(conn, subject)
         thread, older = tickets.thread(conn, ticket.number, limit=THREAD)
-        return TicketBeside(ticket, thread, older, tickets.latest_why(conn, ticket.number))
+        return TicketBeside(ticket, thread, older, labels.of(conn, ticket.number).state == "blind")
     incident = incidents.get(conn, subject)
     members = timeline.members(conn, incident, limit=MEMBERS)
     return IncidentBeside(incident, members.members, members.total)

@@ -29,7 +29,9 @@ _TICKET = (
     "paused_ms",
 )
 _LEARNER = [table.name for name, table in schema.metadata.tables.items() if name.startswith("learner_")]
-_UPDATES = {(schema.tickets.name, name) for name in _TICKET} | {(schema.triages.name, "correct")}
+_UPDATES = {(schema.tickets.name, name) for name in _TICKET} | {
+    (schema.triages.name, name) for name in ("correct", "is_p1")
+}
 _INSERTS = {
     *_LEARNER,
     schema.audit.name,

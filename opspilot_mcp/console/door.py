@@ -15,12 +15,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from opspilot_mcp import clock, proposals
-from opspilot_mcp.console import peer, sessions, shown
+from opspilot_mcp import policy as policies
+from opspilot_mcp.console import deskhand, peer, sessions, shown
 from opspilot_mcp.console.sessions import SignIns, Visit
-from opspilot_mcp.errors import NotAllowed, OpsPilotError, StoreUnusable
-from opspilot_mcp.gate import approvers, keys, screen, state
+from opspilot_mcp.errors import BadSetting, NotAllowed, OpsPilotError, StoreBusy, StoreUnusable
+from opspilot_mcp.gate import approvers, deskside, keys, screen, state
 from opspilot_mcp.gate.approvers import Session
 from opspilot_mcp.gate.service import Gate
+from opspilot_mcp.policy import Policy
 
 log = logging.getLogger("opspilot_mcp.console")
 
@@ -28,6 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_FORM_BYTES = 400_000  # 20,000 characters of four bytes, percent-encoded, and the small fields
+_MAX_POLICY_BYTES = 1_000_000
 _FORM_TIMEOUT_S = 15.0
 _MAX_FIELDS = 20
 _HERE = Path(__file__).parent
@@ -58,6 +61,11 @@ class Door:
     # scrypt takes 64 MB: one passphrase at a time.
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # A connection of its own: what a person changes at the desk never waits behind, or holds up, the gate's.
+    hand: deskside.Desk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hand = deskside.Desk(self.gate.home.desk_db, deskhand.may)
 
     @property
     def cookie_name(self) -> str:
@@ -85,12 +93,35 @@ class Door:
             # Whatever somebody wrote into the file, a page says so and the console goes on.
             raise StoreUnusable("The desk's rows cannot be read. Run `opspilot-mcp doctor`.") from None
 
+    async def change(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a room function that changes the desk, as one transaction that may write `deskhand`'s columns only."""
+        try:
+            return await self.hand.write(fn, *args, **kwargs)
+        except StoreBusy:
+            raise StoreBusy("The desk is busy. Nothing was changed; send the form again.") from None
+        except (ValueError, TypeError, LookupError, RecursionError):
+            raise StoreUnusable("The desk's rows cannot be read. Run `opspilot-mcp doctor`.") from None
+
+    async def policy(self) -> Policy:
+        """Return the desk's policy as its file stands. Raises StoreUnusable naming what is wrong with it."""
+        try:
+            return await asyncio.to_thread(_read_policy, self.gate.home.root / "policy.toml")
+        except BadSetting as error:
+            raise StoreUnusable(str(error)) from None
+
     async def at_desk(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """Return `desk(...)`, None where it cannot be read or is not there: for what stands beside a page."""
         try:
             return await self.desk(fn, *args, **kwargs)
         except OpsPilotError:
             return None
+
+
+def _read_policy(path: Path) -> Policy:
+    # At L1 another user may have made it: a pipe would never end.
+    if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_POLICY_BYTES):
+        raise BadSetting(f"{path.name} is not a small plain file. Put the desk's policy there, or nothing.")
+    return policies.load(path)
 
 
 @dataclass

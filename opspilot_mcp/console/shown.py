@@ -89,5 +89,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "state_words": state_words,
     "grouped": grouped,
     "referenced": referenced,
+    "capitalised": lambda sentence: sentence[:1].upper() + sentence[1:],
     "plain": lambda name: str(name or "").replace("_", " "),
 }

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert
 
 from opspilot_mcp import text
 from opspilot_mcp.desk import sla, tickets
-from opspilot_mcp.desk.tickets import Priority, Status, Ticket
+from opspilot_mcp.desk.tickets import Priority, Sentiment, Status, Ticket
 from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit, idempotency
@@ -38,6 +38,7 @@ class Changes(BaseModel):
     status: Status | None = None
     priority: Priority | None = None
     category: str | None = None
+    sentiment: Sentiment | None = None
     assignee: str | None = None  # "" takes the assignee off
     add_tags: tuple[str, ...] = ()
     remove_tags: tuple[str, ...] = ()
@@ -84,6 +85,8 @@ def _values(before: Ticket, changes: Changes, *, policy: Policy, now: int) -> di
     values: dict[str, object] = {}
     if changes.category is not None and changes.category != before.category:
         values |= _category(changes.category, policy)
+    if changes.sentiment is not None and changes.sentiment != before.sentiment:
+        values["sentiment"] = changes.sentiment
     if changes.assignee is not None:
         values |= {} if changes.assignee == (before.assignee or "") else {"assignee": _handle(changes.assignee)}
     if changes.priority is not None and changes.priority != before.priority:

@@ -88,8 +88,10 @@ def time() -> Time:
 
 
 @pytest.fixture
-def app(house: House, time: Time) -> Starlette:
-    return console.build(house.gate, now=time)
+async def app(house: House, time: Time) -> AsyncIterator[Starlette]:
+    built = console.build(house.gate, now=time)
+    yield built
+    await built.state.door.hand.close()
 
 
 @pytest.fixture

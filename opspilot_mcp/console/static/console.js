@@ -1,5 +1,5 @@
 "use strict";
-// Comfort only: every page works without this file, and no key decides anything.
+// Comfort only: every page works without this file. A key may answer a review; none signs, sends or stops anything.
 (() => {
   const span = (ms) => {
     const s = Math.max(0, Math.round(ms / 1000));
@@ -49,12 +49,17 @@
     s: () => (document.querySelector("#decide form.sign input:not([type=hidden])") || document.getElementById("sign"))?.focus(),
     e: () => unfold("edit", "body"),
     r: () => unfold("reject", "reason"),
+    x: () => document.querySelector("[data-skip]")?.click(),
   };
+  const keyed = (key) => [...document.querySelectorAll("[data-key]")].find((el) => el.dataset.key === key);
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+    if (typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    const press = keyed(event.key);
+    if (!press && !(event.key in keys)) return;
     event.preventDefault();
-    keys[event.key]();
+    if (press) press.click();
+    else keys[event.key]();
   });
   // A second click must not send a form twice: the server refuses it, this only spares the sight of it.
   document.addEventListener("submit", (event) => {
