@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 
-from opspilot_mcp.errors import OpsPilotError, StoreBusy, StoreUnusable
+from opspilot_mcp.errors import OpsPilotError, StoreBusy, StoreUnusable, quoted
 from opspilot_mcp.gate import canonical
 from opspilot_mcp.store import ids, sqlite
 from opspilot_mcp.store.schema import DESK, gate_status, incidents, proposals, replies, requesters, tickets
@@ -35,6 +35,10 @@ _MAY_UPDATE = {(proposals.name, name) for name in ("outcome", "outcome_detail", 
     (gate_status.name, column.name) for column in gate_status.columns
 }
 _HARMLESS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+
+
+class DeskChanged(StoreUnusable):
+    """The desk's file holds code of somebody else: what that stands on is neither read nor written."""
 
 
 class SourceRow(BaseModel):
@@ -139,7 +143,7 @@ class Desk:
                     )
                 return work(conn)
         except DBAPIError as error:
-            raise _meaning(error, self.path) from error
+            raise _meaning(error, self.path, raw) from error
 
     async def close(self) -> None:
         """Close the connection."""
@@ -152,10 +156,31 @@ class Desk:
         self._thread = self._reading = self._writing = None
 
 
-def _meaning(error: DBAPIError, path: Path) -> OpsPilotError:
+def _meaning(error: DBAPIError, path: Path, raw: sqlite3.Connection) -> OpsPilotError:
     if sqlite.is_busy(error):
         return StoreBusy("The desk database is locked. Nothing was changed; the gate tries again.")
+    if getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_AUTH:
+        return DeskChanged(
+            f"{path} holds {_planted(raw)}, which the gate does not run: somebody changed that file. Only what is "
+            "signed leaves, but agents may not hear what became of it. Look at the file, take that out (DROP TRIGGER "
+            "or DROP VIEW), or restore the desk from a backup."
+        )
     return sqlite.meaning(error.orig or error, path)
+
+
+_FOREIGN = (
+    "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') AND (tbl_name IN ('proposals', "
+    "'gate_status') OR name IN ('tickets', 'requesters', 'replies', 'incidents', 'alembic_version')) LIMIT 3"
+)
+
+
+def _planted(raw: sqlite3.Connection) -> str:
+    """Return what code stands in the desk's file where the desk puts none."""
+    try:
+        found = [f"the {kind} {quoted(name)}" for kind, name in raw.execute(_FOREIGN)]
+    except sqlite3.Error:
+        found = []
+    return " and ".join(found) or "a trigger or a view"
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -5,7 +5,7 @@ channel or its secret.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -15,13 +15,11 @@ from sqlalchemy import Connection
 from opspilot_mcp import clock, proposals
 from opspilot_mcp.errors import OpsPilotError, StoreUnusable
 from opspilot_mcp.gate import (
-    anchors,
     approvers,
     audit,
     channels,
     decisions,
     deskside,
-    dispatch,
     keys,
     snapshots,
     state,
@@ -30,21 +28,20 @@ from opspilot_mcp.gate import (
 from opspilot_mcp.gate import policy as gate_policy
 from opspilot_mcp.gate.approvers import Session
 from opspilot_mcp.gate.decisions import Decision, View
-from opspilot_mcp.gate.deskside import Desk
+from opspilot_mcp.gate.deskside import Desk, DeskChanged
 from opspilot_mcp.gate.founding import checkpoint
 from opspilot_mcp.gate.founding import init as init
 from opspilot_mcp.gate.home import Home
 from opspilot_mcp.gate.schema import GATE
 from opspilot_mcp.gate.signatures import Authority
 from opspilot_mcp.gate.snapshots import Message
+from opspilot_mcp.gate.turns import Turns
 from opspilot_mcp.store.db import Db
 from opspilot_mcp.store.trail import Verdict
 
 T = TypeVar("T")
 
 _MOST_BATCHES = 100
-_FOLLOW_MS = 5_000
-_AT_ONCE = 4
 
 
 class Gate:
@@ -55,8 +52,8 @@ class Gate:
         self.desk = Desk(home.desk_db)
         self.checkpoints = audit.Checkpoints(home)
         self._unanswerable: set[int] = set()
-        self._beat_ms = self._followed_ms = self._noted_ms = 0
-        self._said: tuple[str | None, str | None] | None = None
+        self._is_refused = False
+        self.turns = Turns(self)
         self.console = ""  # where people sign, told to the agents' side so that it can point them there
         self.wire = channels.Wire(home.gate, home.sent, frozenset(authority.policy.network.allow_private))
 
@@ -97,9 +94,9 @@ class Gate:
         for _ in range(_MOST_BATCHES):
             batch = await self.take_new(now=now)
             taken += batch
-            if batch < deskside.BATCH:
+            # What is answered does not come again.
+            if batch < deskside.BATCH or await self.unless_refused(self.tell(now=now)):
                 break
-            await self.tell(now=now)  # what is answered does not come again
         await self.follow(now=now)
         await self.tell(now=now)
         return taken
@@ -115,6 +112,8 @@ class Gate:
     async def take_new(self, *, now: int) -> int:
         """Snapshot proposals not seen before; returns how many."""
         looks = await self.desk.read(deskside.unseen, skip=frozenset(self._unanswerable))
+        if self._is_refused:  # they would come again and hide what is newer
+            self._unanswerable |= {number for number, _ in looks}
         if looks:
             unreadable = await self.db.write(snapshots.take, looks, self.authority.policy, now=now)
             for number in unreadable:
@@ -130,12 +129,24 @@ class Gate:
 
     async def tell(self, *, now: int) -> None:
         """Write outcomes and the heartbeat into the desk, and the checkpoint beside the database."""
-        while told := await self.db.read(upkeep.unmirrored):
-            await self.desk.write(upkeep.tell, told, now=now)
-            await self.db.write(upkeep.set_mirrored, told)
-            if len(told) < upkeep.MIRROR_BATCH:
-                break
-        await checkpoint(self.db, self.checkpoints, now=now)
+        try:
+            while told := await self.db.read(upkeep.unmirrored):
+                await self.desk.write(upkeep.tell, told, now=now)
+                await self.db.write(upkeep.set_mirrored, told)
+                if len(told) < upkeep.MIRROR_BATCH:
+                    break
+        finally:
+            await checkpoint(self.db, self.checkpoints, now=now)
+
+    async def unless_refused(self, work: Awaitable[object]) -> DeskChanged | None:
+        """Do what needs the desk's file; returns why, where somebody's code in it stands in the way."""
+        try:
+            await work
+        except DeskChanged as refused:
+            self._is_refused = True
+            return refused
+        self._is_refused = False
+        return None
 
     async def beat(self, *, now: int) -> None:
         """Tell the desk that people's side runs."""
@@ -360,68 +371,8 @@ class Gate:
     # -- the dispatcher ------------------------------------------------------------------------------------------------
 
     async def tick(self, *, now: int, clock_ms: Callable[[], int] | None = None) -> int:
-        """One turn of the dispatcher: follow the desk, end what ran out, send what is due; returns how many were sent.
-
-        `clock_ms` tells the time just before a send and when it ended; without it, `now` stands for both.
-        """
-        read_clock = clock_ms or (lambda: now)
-        await self.check_restored(now=now)
-        await self._sync_in_time(now=now)
-        await self._beat_in_time(now=now)
-        await self._note_in_time(now=now)
-        if await self.db.read(dispatch.has_run_out, now=now):
-            await self.db.write(dispatch.expire, now=now)
-            await self.db.write(dispatch.reap, self.authority, now=now)
-        sent = await self._deliver_all(await self.db.read(dispatch.due, now=now), read_clock)
-        await self.tell(now=now)
-        return sent
-
-    async def _deliver_all(self, due: list[tuple[int, int]], read_clock: Callable[[], int]) -> int:
-        """Deliver a few at a time, so that one server that hangs does not hold up the others; returns how many left."""
-        places = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(number: int, proposal: int) -> int:
-            async with places:
-                return await self._deliver(number, proposal, read_clock)
-
-        ended = await asyncio.gather(*(one(*each) for each in due), return_exceptions=True)
-        for result in ended:
-            if isinstance(result, BaseException):
-                raise result
-        return sum(result for result in ended if isinstance(result, int))
-
-    async def _sync_in_time(self, *, now: int) -> None:
-        """Take what is new at every turn; look at what waits every five seconds: a claim looks again anyway."""
-        if not 0 <= now - self._followed_ms < _FOLLOW_MS:
-            await self.sync(now=now)
-            self._followed_ms = now
-        elif await self.take_new(now=now):
-            await self.tell(now=now)
-
-    async def _beat_in_time(self, *, now: int) -> None:
-        """Write the heartbeat when its last one is a third of the way to being stale, or says something else."""
-        standing = await self.db.read(state.read)
-        said = (standing.killed_by, standing.quarantine)
-        if said != self._said or not 0 <= now - self._beat_ms < proposals.HEARTBEAT_MS // 3:
-            await self.beat(now=now)
-            self._beat_ms, self._said = now, said
-
-    async def _note_in_time(self, *, now: int) -> None:
-        """Note the desk's newest audit row, once a minute."""
-        if not 0 <= now - self._noted_ms < anchors.EVERY_MS:
-            self._noted_ms = now
-            await anchors.take(self.db, self.desk, now=now)
-
-    async def _deliver(self, number: int, proposal: int, read_clock: Callable[[], int]) -> int:
-        """Claim, send and record one message; 1 when it was sent."""
-        look = (await self.desk.read(deskside.look_at, [proposal])).get(proposal)
-        claim = await self.db.write(dispatch.claim, self.authority, number, look, now=read_clock())
-        if claim is None:
-            return 0
-        result = await asyncio.to_thread(dispatch.send, claim, self.authority, self.wire, read_clock)
-        await self.db.write(dispatch.mark, claim, result, now=read_clock())
-        dispatch.crash_here("after_mark")
-        return int(result.outcome == "sent")
+        """One turn of the dispatcher; returns how many messages were sent. See `Turns.take`."""
+        return await self.turns.take(now=now, clock_ms=clock_ms or (lambda: now))
 
     async def counts(self) -> dict[str, int]:
         """Return how many messages are in each state."""

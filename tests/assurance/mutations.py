@@ -150,12 +150,12 @@ BREAKS = (
     ),
     Break(
         "mark before send",
-        "gate/service.py",
-        "        result = await asyncio.to_thread(dispatch.send, claim, self.authority, self.wire, read_clock)\n"
-        "        await self.db.write(dispatch.mark, claim, result, now=read_clock())",
+        "gate/turns.py",
+        "        result = await asyncio.to_thread(dispatch.send, claim, gate.authority, gate.wire, clock_ms)\n"
+        "        await gate.db.write(dispatch.mark, claim, result, now=clock_ms())",
         '        result = dispatch.Result("sent", "marked first")\n'
-        "        await self.db.write(dispatch.mark, claim, result, now=read_clock())\n"
-        "        await asyncio.to_thread(dispatch.send, claim, self.authority, self.wire, read_clock)",
+        "        await gate.db.write(dispatch.mark, claim, result, now=clock_ms())\n"
+        "        await asyncio.to_thread(dispatch.send, claim, gate.authority, gate.wire, clock_ms)",
         "test_f_faults.py::test_f01_kill_loses_and_doubles_nothing_where_repeats_arrive",
     ),
     Break(

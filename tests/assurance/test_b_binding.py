@@ -21,7 +21,7 @@ from tests.gate.conftest import HOUR, MINUTE, NOON, House, make_house
 
 async def deliver(house: House, *, number: int = 1, now: int = NOON + MINUTE) -> None:
     """Claim and send past the turn's own checks, as a dispatcher does that looked a moment ago."""
-    await house.gate._deliver(number, number, lambda: now)
+    await house.gate.turns.deliver(number, number, lambda: now)
 
 
 async def rewrite(house: House, **values: Any) -> None:

@@ -62,7 +62,7 @@ async def test_b01_the_claim_itself_sees_a_ticket_closed_after_the_last_look(hou
     await house.approve(message_id)
     await house.change_ticket(ticket, status="closed")
 
-    await house.gate._deliver(1, 1, lambda: NOON + MINUTE)
+    await house.gate.turns.deliver(1, 1, lambda: NOON + MINUTE)
 
     assert house.sent() == {}
     assert await house.state(message_id) == "void"
@@ -106,7 +106,7 @@ async def test_b05_the_claim_itself_checks_the_expiry(house: House) -> None:
     message_id = await house.reply()
     await house.approve(message_id)
 
-    await house.gate._deliver(1, 1, lambda: NOON + 4 * HOUR)
+    await house.gate.turns.deliver(1, 1, lambda: NOON + 4 * HOUR)
 
     assert (house.sent(), await house.state(message_id)) == ({}, "expired")
 
@@ -116,7 +116,7 @@ async def test_b05_the_claim_does_not_believe_a_clock_set_back(house: House) -> 
     await house.approve(message_id)
     await house.gate.db.write(state.see, now=NOON + 5 * HOUR)
 
-    await house.gate._deliver(1, 1, lambda: NOON + MINUTE)
+    await house.gate.turns.deliver(1, 1, lambda: NOON + MINUTE)
 
     assert (house.sent(), await house.state(message_id)) == ({}, "expired")
 
@@ -236,7 +236,7 @@ async def test_b10_the_claim_itself_keeps_the_window(house: House) -> None:
     message_id = await house.reply()
     await house.approve(message_id)
 
-    await house.gate._deliver(1, 1, lambda: NOON + 29_999)
+    await house.gate.turns.deliver(1, 1, lambda: NOON + 29_999)
 
     message = (await house.gate.view(message_id)).message
     assert (message.state, message.attempts) == ("approved", 0)

@@ -102,7 +102,7 @@ async def test_f01_sleeping_sender_does_not_send_after_its_lease(house: House) -
         await house.approve(message_id)
 
         times = iter([NOON, NOON + LEASE_MS])  # claimed, then asleep past the lease
-        await house.gate._deliver(1, 1, lambda: next(times, NOON + LEASE_MS))
+        await house.gate.turns.deliver(1, 1, lambda: next(times, NOON + LEASE_MS))
 
     assert sink.arrived == []
     assert await house.state(message_id) == "retry"

@@ -98,7 +98,7 @@ async def test_kill_holds_between_choosing_and_claiming(house: House) -> None:
     await house.approve(message_id)
     await house.gate.kill(by="terminal:0", now=NOON)
 
-    await house.gate._deliver(1, 1, lambda: NOON + MINUTE)
+    await house.gate.turns.deliver(1, 1, lambda: NOON + MINUTE)
 
     assert (house.sent(), await house.state(message_id)) == ({}, "approved")
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -48,12 +49,49 @@ async def test_c03_trigger_in_the_desk_cannot_act_through_the_gate(house: House)
     )
     raw.close()
 
-    with pytest.raises(OpsPilotError):
+    with pytest.raises(deskside.DeskChanged, match=r"desk\.db holds the trigger 'evil', .*DROP TRIGGER"):
         await house.page()
 
     raw = _raw(house)
     assert raw.execute("SELECT COUNT(*) FROM requesters WHERE address = 'eve@x.org'").fetchone() == (0,)
     raw.close()
+
+
+@pytest.mark.parametrize("table", ["proposals", "gate_status"])
+async def test_c03_with_a_trigger_in_the_desk_only_the_signed_leaves_and_the_desk_hears_later(
+    house: House, table: str
+) -> None:
+    signed, waiting = await house.page(), await house.page(key="inc-2", title="two", sync=False)
+    await house.approve(signed)
+    raw = _raw(house)
+    raw.execute(f"CREATE TRIGGER evil AFTER UPDATE ON {table} BEGIN DELETE FROM tickets; END")  # noqa: S608
+    with pytest.raises(deskside.DeskChanged):
+        await house.tick(NOON + MINUTE)
+    sent, untold = list(house.sent()), (await house.told(signed)).state
+
+    raw.execute("DROP TRIGGER evil")
+    raw.close()
+    await house.tick(NOON + 2 * MINUTE)
+
+    assert (sent, await house.state(waiting)) == ([f"{signed}.v1.json"], "pending")
+    assert untold == ("approved" if table == "proposals" else "sent")
+    assert (await house.told(signed)).state == "sent"
+
+
+async def test_c03_a_trigger_does_not_hide_what_is_newer(house: House) -> None:
+    await house.page(sync=False)
+    row = await house.desk.read(lambda conn: dict(conn.execute(select(desk_proposals)).mappings().one()))
+    del row["id"]
+    await house.desk.write(lambda conn: conn.execute(insert(desk_proposals), [row] * (2 * deskside.BATCH)))
+    raw = _raw(house)
+    raw.execute("CREATE TRIGGER evil AFTER UPDATE ON proposals BEGIN SELECT 1; END")
+    raw.close()
+
+    for turn in range(5):
+        with suppress(deskside.DeskChanged):
+            await house.tick(NOON + turn * 10_000)
+
+    assert await house.gate.counts() == {"pending": 2 * deskside.BATCH + 1}
 
 
 async def test_c03_view_in_place_of_a_table_is_refused(house: House) -> None:
