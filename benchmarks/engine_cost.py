@@ -18,13 +18,14 @@ from typing import Any
 
 from opspilot_mcp import clock, packaged
 from opspilot_mcp.desk import triage
-from opspilot_mcp.engines import Brief, Letter, MemoryCache, Taxonomy
+from opspilot_mcp.engines import Brief, Letter, Taxonomy
 from opspilot_mcp.engines.anthropic_api import AnthropicEngine
 from opspilot_mcp.engines.pricing import price_of
 from opspilot_mcp.insights import ledger
 from opspilot_mcp.insights.ledger import AiUsage, DeskPurse
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store.db import Db, open_db
+from opspilot_mcp.store.kept_answers import KeptAnswers
 from opspilot_mcp.store.schema import DESK
 from tests.engines.api_server import ApiServer, answer_reading
 
@@ -81,7 +82,12 @@ async def measure(api: ApiServer, folder: Path, way: Way, model: str, letters: l
     async with open_db(folder / f"{way.__name__}-{model}.db", DESK) as books:
         purse = DeskPurse(books, clock.now_ms, daily_usd=100.0)
         engine = AnthropicEngine(
-            "loopback", model=model, price=price_of(model), purse=purse, cache=MemoryCache(), base_url=api.url
+            "loopback",
+            model=model,
+            price=price_of(model),
+            purse=purse,
+            cache=KeptAnswers(books, clock.now_ms),
+            base_url=api.url,
         )
         asked = await way(engine, letters)
         await engine.close()

@@ -15,7 +15,7 @@ from opspilot_mcp import policy as policies
 from opspilot_mcp.aiops import incidents, runbooks
 from opspilot_mcp.aiops.runbooks import Runbook
 from opspilot_mcp.desk import flow
-from opspilot_mcp.engines import Engine, MemoryCache, pricing, templates
+from opspilot_mcp.engines import Engine, pricing, templates
 from opspilot_mcp.engines.pricing import Price
 from opspilot_mcp.engines.templates import Macro
 from opspilot_mcp.errors import OpsPilotError
@@ -25,6 +25,7 @@ from opspilot_mcp.policy import Policy
 from opspilot_mcp.settings import Settings
 from opspilot_mcp.store.db import Db, open_db
 from opspilot_mcp.store.files import private_folder
+from opspilot_mcp.store.kept_answers import KeptAnswers
 from opspilot_mcp.store.schema import DESK
 
 log = logging.getLogger("opspilot_mcp")
@@ -76,7 +77,7 @@ class App:
             model=self.settings.model,
             price=pricing.price_of(self.settings.model, _own_prices(self.policy)),
             purse=ledger.DeskPurse(self.db, self.now, daily_usd=self.policy.engine.daily_usd),
-            cache=MemoryCache(),
+            cache=KeptAnswers(self.db, self.now),
         )
 
     async def sweep(self) -> None:

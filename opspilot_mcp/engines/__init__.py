@@ -148,23 +148,6 @@ class Cache(Protocol):
     async def put(self, key: str, answer: str) -> None: ...
 
 
-class MemoryCache:
-    """A cache for the life of the process: the newest `limit` answers."""
-
-    def __init__(self, limit: int = 1000) -> None:
-        self._limit = limit
-        self._answers: dict[str, str] = {}
-
-    async def get(self, key: str) -> str | None:
-        return self._answers.get(key)
-
-    async def put(self, key: str, answer: str) -> None:
-        self._answers.pop(key, None)
-        self._answers[key] = answer
-        while len(self._answers) > self._limit:
-            del self._answers[next(iter(self._answers))]
-
-
 class Purse(Protocol):
     """Holds the day's money and keeps the books. A call is paid at its worst price before it is made."""
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from opspilot_mcp.engines import Letter, MemoryCache, Taxonomy
+from opspilot_mcp.engines import Letter, Taxonomy
 from opspilot_mcp.engines.anthropic_api import AnthropicEngine
 from opspilot_mcp.engines.pricing import price_of
 from opspilot_mcp.insights.ledger import DeskPurse
 from opspilot_mcp.store.db import Db, open_db
+from opspilot_mcp.store.kept_answers import KeptAnswers
 from opspilot_mcp.store.schema import DESK
 from tests.conftest import NOON
 from tests.engines.api_server import ApiServer
@@ -44,7 +45,7 @@ async def make(api: ApiServer, books: Db) -> AsyncIterator[Make]:
         usual: dict[str, Any] = {
             "price": price_of(model),
             "purse": DeskPurse(books, lambda: NOON, daily_usd=daily_usd),
-            "cache": MemoryCache(),
+            "cache": KeptAnswers(books, lambda: NOON),
             "base_url": api.url,
             "deadline_s": 10.0,
         }

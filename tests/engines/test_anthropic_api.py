@@ -7,11 +7,13 @@ import time
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select, update
 
-from opspilot_mcp.engines import Brief, Letter, MemoryCache, ReadAnswer
+from opspilot_mcp.engines import Brief, Letter, ReadAnswer, prompts
 from opspilot_mcp.insights import ledger
 from opspilot_mcp.insights.ledger import AiCall
 from opspilot_mcp.store.db import Db
+from opspilot_mcp.store.schema import ai_answers
 from tests.engines.api_server import READING, ApiServer, Step, error, message
 from tests.engines.conftest import LETTER, TAXONOMY, Make
 
@@ -308,24 +310,42 @@ async def test_the_same_text_is_paid_for_once(make: Make, api: ApiServer, books:
 
 @pytest.mark.parametrize("change", ["taxonomy", "body", "model"])
 async def test_another_desk_text_or_model_is_asked_anew(make: Make, api: ApiServer, change: str) -> None:
-    cache = MemoryCache()
-    await make(cache=cache).read(LETTER, TAXONOMY)
+    await make().read(LETTER, TAXONOMY)
     letter = LETTER.model_copy(update={"body": "other"}) if change == "body" else LETTER
     taxonomy = TAXONOMY.model_copy(update={"tags": ("refund",)}) if change == "taxonomy" else TAXONOMY
 
-    await make(cache=cache, model="claude-haiku-4-5" if change == "model" else "claude-haiku-5-5").read(
-        letter, taxonomy
-    )
+    await make(model="claude-haiku-4-5" if change == "model" else "claude-haiku-5-5").read(letter, taxonomy)
 
     assert len(api.requests) == 2
 
 
-async def test_a_forged_cache_entry_is_not_believed(make: Make) -> None:
-    class Forged(MemoryCache):
-        async def get(self, key: str) -> str | None:
-            return json.dumps(READING | {"category": f"spam {key}"})
+async def test_another_wording_of_the_rules_is_asked_anew(
+    make: Make, api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make().read(LETTER, TAXONOMY)
+    monkeypatch.setattr(prompts, "READ_VERSION", "read-next")
 
-    answer = await make(cache=Forged()).read(LETTER, TAXONOMY)
+    await make().read(LETTER, TAXONOMY)
+
+    assert len(api.requests) == 2
+
+
+async def test_what_is_kept_is_the_checked_answer_and_nothing_of_the_ticket(make: Make, books: Db) -> None:
+    await make().read(LETTER, TAXONOMY)
+
+    [row] = await books.read(lambda conn: conn.execute(select(ai_answers)).all())
+
+    assert set(json.loads(row.answer)) == set(READING)
+    assert LETTER.body not in str(row)
+    assert LETTER.requester_name not in str(row)
+
+
+async def test_a_forged_cache_entry_is_not_believed(make: Make, books: Db) -> None:
+    await make().read(LETTER, TAXONOMY)
+    spam = json.dumps(READING | {"category": "spam"})
+    await books.write(lambda conn: conn.execute(update(ai_answers).values(answer=spam)))
+
+    answer = await make().read(LETTER, TAXONOMY)
 
     assert _outcome(answer) == (True, "ok")
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from opspilot_mcp.engines import Batch, Letter, MemoryCache
+from opspilot_mcp.engines import Batch, Letter
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import ledger
 from opspilot_mcp.store.db import Db
@@ -84,7 +84,7 @@ async def test_each_ticket_of_a_batch_can_fail_by_itself(make: Make, api: ApiSer
 
 
 async def test_what_was_read_before_is_not_submitted(make: Make, api: ApiServer) -> None:
-    engine = make(cache=MemoryCache())
+    engine = make()
     await engine.read(LETTERS[0], TAXONOMY)
 
     done = await engine.submit(LETTERS, TAXONOMY)
