@@ -1,6 +1,6 @@
 """Triage on real tickets, beside the bench's baselines and scikit-learn where it is installed.
 
-    python benchmarks/triage.py [fit] [stream] [shift] [duplicates] [latency] [golden]
+    python benchmarks/triage.py [fit] [stream] [shift] [duplicates] [latency] [golden] [p1]
 
 Needs the bench data (OPSPILOT_BENCH, or ../shared/bench beside the project). Every part says what it ran.
 """
@@ -18,7 +18,7 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
-from opspilot_mcp.desk import evaluate, learner
+from opspilot_mcp.desk import evaluate, learner, p1_net
 from opspilot_mcp.desk.certificate import Terms
 from opspilot_mcp.desk.evaluate import Example, Line, Nearest, Outcome
 from opspilot_mcp.desk.figures import Figures, Judged, measure
@@ -152,10 +152,14 @@ def shift() -> None:
             print(f"    alarm at ticket {at + 1} (change at {half + 1}): {words}", flush=True)
 
 
+def _hadoop() -> list[dict[str, Any]]:
+    with gzip.open(BENCH / "data" / "hadoop_dup.jsonl.gz", "rt", encoding="utf-8") as handle:
+        return [json.loads(line) for line in handle]
+
+
 def duplicates() -> None:
     """Find the known duplicates among 2,503 Hadoop reports."""
-    with gzip.open(BENCH / "data" / "hadoop_dup.jsonl.gz", "rt", encoding="utf-8") as handle:
-        rows = [json.loads(line) for line in handle]
+    rows = _hadoop()
     pairs = json.loads((BENCH / "data" / "hadoop_dup_pairs.json").read_text(encoding="utf-8"))
     nearest, ids = Nearest(), {}
     for row in rows:
@@ -219,7 +223,59 @@ def golden() -> None:
     )
 
 
-PARTS = {"fit": fit, "stream": stream, "shift": shift, "duplicates": duplicates, "latency": latency, "golden": golden}
+def _p1_order(rows: Sequence[Example], counts: Sequence[learner.Counts], *, order: int, most: float) -> list[float]:
+    """Return, of a stream's second half, the share of P1s missed and of tickets flagged, and what the net promised.
+
+    Everything is reviewed: it measures the net and not what the gate lets pass. Stated facts are left out.
+    """
+    places = list(range(len(rows)))
+    if order:
+        Random(order).shuffle(places)
+    trial, half, missed, flagged, p1s = p1_net.Trial(most_flagged=most), len(places) // 2, 0, 0, 0
+    for at, place in enumerate(places):
+        is_p1, score = bool(rows[place].is_p1), trial.score(counts[place], is_stated=False)
+        flags = trial.net is not None and trial.net.flags(score)
+        if at >= half:
+            missed, flagged, p1s = missed + (is_p1 and not flags), flagged + flags, p1s + is_p1
+        trial.take(counts[place], score, is_p1)
+    net = trial.net
+    return [missed / p1s, flagged / (len(places) - half), net.miss if net else 1.0, net.flagged if net else 0.0, p1s]
+
+
+def p1() -> None:
+    """Run the P1 net on what stands in for P1s: no file of the bench has both tickets and an urgency its text tells."""
+    reports = _hadoop()
+    cases = {
+        "endava, Administrative rights": [
+            (e, e.label == "Administrative rights") for e in _examples("endava_dev.jsonl.gz")
+        ],
+        "endava, Purchase": [(e, e.label == "Purchase") for e in _examples("endava_dev.jsonl.gz")],
+        "hadoop, Blocker": [
+            (Example(r["id"], r["subject"], r["body"], ""), r["priority"] == "Blocker") for r in reports
+        ],
+    }
+    print(f"\nP1 net, second half, mean of {ORDERS} orders (worst); promise and price as shown at the end")
+    print(f"{'':32}{'limit':>7}{'missed':>16}{'flagged':>16}{'promised miss':>15}{'price':>8}{'P1s':>6}")
+    for name, told in cases.items():
+        rows = [example._replace(is_p1=is_p1) for example, is_p1 in told]
+        counts = [learner.counts_of(row.subject, row.body) for row in rows]
+        for most in (0.25, 1.0):
+            done = [_p1_order(rows, counts, order=order, most=most) for order in range(1, ORDERS + 1)]
+            mean = [statistics.fmean(column) for column in zip(*done, strict=True)]
+            worst = [max(column) for column in zip(*done, strict=True)]
+            cells = "".join(f"{f'{mean[at]:.3f} ({worst[at]:.3f})':>16}" for at in (0, 1))
+            print(f"{name:32}{most:>7.2f}{cells}{mean[2]:>15.3f}{mean[3]:>8.3f}{mean[4]:>6.0f}", flush=True)
+
+
+PARTS = {
+    "fit": fit,
+    "stream": stream,
+    "shift": shift,
+    "duplicates": duplicates,
+    "latency": latency,
+    "golden": golden,
+    "p1": p1,
+}
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from opspilot_mcp.desk import calibration, learner
+from opspilot_mcp.desk import calibration, facts, learner, p1_net
 from opspilot_mcp.desk.calibration import Point, Scale
 from opspilot_mcp.desk.certificate import Frozen, Gate, Route, Terms, certify
 from opspilot_mcp.desk.figures import Judged, measure, page, table
@@ -32,12 +32,13 @@ _SCALE_EVERY = 10
 
 
 class Example(NamedTuple):
-    """A labelled ticket. Scoring never reads `label`; it is empty where the file gives none."""
+    """A labelled ticket. Scoring never reads `label` or `is_p1`; they are empty and None where the file gives none."""
 
     id: str
     subject: str
     body: str
     label: str
+    is_p1: bool | None = None
 
 
 class Line(NamedTuple):
@@ -49,6 +50,7 @@ class Line(NamedTuple):
     routed: Route
     certified: bool
     alarm: str = ""
+    possible_p1: str = ""  # "yes" where the P1 net flagged it
 
 
 class Outcome(NamedTuple):
@@ -57,6 +59,7 @@ class Outcome(NamedTuple):
     lines: list[Line]
     words: str
     alarms: list[tuple[int, str]]
+    net: str = ""
 
 
 def _text(path: Path) -> str:
@@ -95,7 +98,9 @@ def read_examples(path: Path, *, needs_label: bool = True) -> list[Example]:
         subject, body = (str(record.get(key) or "") for key in ("subject", "body"))
         if (needs_label and not label) or not (subject or body):
             raise InvalidInput(f"line {number} of {quoted(path.name)} needs `label` and `subject` or `body`. Add them.")
-        found.append(Example(str(record.get("id") or number), subject, body, str(label)))
+        priority = str(record.get("priority") or "").upper()
+        is_p1 = priority == "P1" if priority in ("P1", "P2", "P3", "P4") else None
+        found.append(Example(str(record.get("id") or number), subject, body, str(label), is_p1))
     if not found:
         raise InvalidInput(f"{quoted(path.name)} holds no tickets. Give a file with one labelled ticket a line.")
     return found
@@ -180,6 +185,7 @@ class _Stream:
     window: list[Frozen] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     memory: list[tuple[learner.Counts, str]] = field(default_factory=list)
+    net: p1_net.Trial = field(default_factory=p1_net.Trial)
 
     def score(self, example: Example, counts: learner.Counts) -> tuple[str | None, float]:
         """Return the category and its raw score, before the label is known."""
@@ -197,10 +203,11 @@ class _Stream:
             self.gate.run_test(self.window)
         if len(self.points) % _SCALE_EVERY == 0:
             self.scale = _fit_scale(self.points)
-        self._learn(example, counts)
+        self.learn(example, counts)
         return self.gate.closed_because if event == "alarm" else ""
 
-    def _learn(self, example: Example, counts: learner.Counts) -> None:
+    def learn(self, example: Example, counts: learner.Counts) -> None:
+        """Learn a label and rehearse two old ones."""
         learner.learn(self.head, self.rows, counts, example.label)
         self.nearest.add(example, example.label)
         self.memory.append((counts, example.label))
@@ -215,24 +222,43 @@ class _Stream:
 
 
 def stream(examples: Sequence[Example], *, terms: Terms, seed: int) -> Outcome:
-    """Route the tickets in order from zero; a label is learnt only where the ticket went to a human or the audit."""
+    """Route the tickets in order from zero; a label is learnt only where the ticket went to a human or the audit.
+
+    Where the file gives priorities, the P1 net runs beside it, and what it flags goes to a human.
+    """
     desk = _Stream(Gate(terms=terms, salt=str(seed)), Random(seed))  # noqa: S311  # rehearsal order is no secret
-    lines: list[Line] = []
-    for example in examples:
-        counts = learner.counts_of(example.subject, example.body)
-        predicted, raw = desk.score(example, counts)
-        score = round(desk.scale.apply(raw), 6) if predicted is not None else 0.0
-        route = desk.gate.decide(example.id, score)
-        alarm = ""
-        if route == "auto":
-            desk.window.append(Frozen(score, None))
-        else:
-            frozen = Frozen(score, predicted == example.label)
-            desk.window.append(frozen)
-            weight = 1 / terms.audit_rate if route == "audit" else 1.0
+    lines = [_routed(desk, example, terms) for example in examples]
+    alarms = [(at, line.alarm) for at, line in enumerate(lines) if line.alarm]
+    return Outcome(lines, desk.gate.words(), alarms, desk.net.net.words() if desk.net.net else "")
+
+
+def _routed(desk: _Stream, example: Example, terms: Terms) -> Line:
+    counts = learner.counts_of(example.subject, example.body)
+    predicted, raw = desk.score(example, counts)
+    score = round(desk.scale.apply(raw), 6) if predicted is not None else 0.0
+    for_net, is_stated = _net_view(example, counts)
+    net_score = desk.net.score(for_net, is_stated=is_stated)
+    is_flagged = is_stated or (desk.net.net is not None and desk.net.net.flags(net_score))
+    route: Route = "human" if is_flagged else desk.gate.decide(example.id, score)
+    weight, alarm = 1 / terms.audit_rate if route == "audit" else 1.0, ""
+    if example.is_p1 is not None:
+        desk.net.take(for_net, net_score, None if route == "auto" else example.is_p1, stands_for=weight)
+    frozen = Frozen(score, None if route == "auto" else predicted == example.label)
+    if is_flagged:  # it went to a human whatever its score: no sample of the certificate's, but still a lesson
+        desk.learn(example, counts)
+    else:
+        desk.window.append(frozen)
+        if route != "auto":
             alarm = desk.review(example, counts, Point(raw, predicted == example.label, weight), frozen)
-        lines.append(Line(example.id, predicted, score, route, route != "human", alarm))
-    return Outcome(lines, desk.gate.words(), [(at, line.alarm) for at, line in enumerate(lines) if line.alarm])
+    return Line(example.id, predicted, score, route, route != "human", alarm, "yes" if is_flagged else "")
+
+
+def _net_view(example: Example, counts: learner.Counts) -> tuple[learner.Counts, bool]:
+    """Return the ticket's features for the net, and whether it states a P1; facts count only beside priorities."""
+    if example.is_p1 is None:
+        return counts, False
+    found = facts.read(example.subject, example.body)
+    return p1_net.counts_of(counts, {fact.kind for fact in found.facts}), facts.priority(found).priority == "P1"
 
 
 class _Fitted(NamedTuple):
@@ -297,6 +323,7 @@ def _summary(judged: Sequence[Judged], outcome: Outcome, terms: Terms) -> str:
     if half:
         parts += [("first half", measure(judged[:half])), ("second half", measure(judged[half:]))]
     said = [f"gate: {outcome.words}", f"asked for: error at most {terms.alpha:g} with probability {1 - terms.delta:g}"]
+    said += [f"P1 net: {outcome.net}"] if outcome.net else []
     said += [f"alarm at ticket {at + 1}: {words}" for at, words in outcome.alarms]
     return "\n".join([table(parts), *said])
 

@@ -20,8 +20,6 @@ from opspilot_mcp.policy import GatePart
 from opspilot_mcp.store.schema import learner_state, triages
 
 _HEAD, _NET, _SEEN = "p1_head", "p1_net", "p1_seen"
-# The threshold moves with the P1s; the price, with all tickets, is looked at again after so many labels.
-_PRICE_EVERY = 20
 
 _SCORED = (
     select(triages.c.net_score, triages.c.is_p1, triages.c.decision)
@@ -79,7 +77,7 @@ def learn(conn: Connection, ticket: Ticket, triage_id: int, state: P1State, *, i
     conn.execute(update(triages).where(triages.c.id == triage_id).values(is_p1=is_p1))
     _teach(conn, ticket, state.head, is_p1=is_p1, is_new=before is None)
     seen, net = state.seen + is_p1 - bool(before), state.net
-    if seen >= p1_net.READY and (is_p1 or before or state.head.seen % _PRICE_EVERY == 0):
+    if seen >= p1_net.READY and (is_p1 or before or state.head.seen % p1_net.PRICE_EVERY == 0):
         net = _learnt(conn, gate)
     after = P1State(state.head, net, seen)
     _save(conn, after)
@@ -101,7 +99,10 @@ def features(ticket: Ticket) -> Counts:
 
 def _learnt(conn: Connection, gate: GatePart) -> Net | None:
     unseen = 1 / gate.audit_rate if gate.audit_rate else 1.0
-    told = [Told(row.net_score, row.is_p1, unseen if row.decision == "audit" else 1.0) for row in conn.execute(_SCORED)]
+    told = [
+        Told(row.net_score, row.is_p1, unseen if row.decision == "audit" else 1.0)
+        for row in reversed(conn.execute(_SCORED).all())
+    ]
     return p1_net.learn_net(told, miss=gate.p1_miss, most_flagged=gate.p1_most_flagged)
 
 

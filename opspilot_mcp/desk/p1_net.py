@@ -9,12 +9,14 @@ above what the policy allows, the policy's limit sets the threshold, and the mis
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 
+from opspilot_mcp.desk import learner
 from opspilot_mcp.desk.certificate import at_most
 from opspilot_mcp.desk.facts import Kind
-from opspilot_mcp.desk.learner import Counts
+from opspilot_mcp.desk.learner import Counts, Head, Row
 
 P1, NOT_P1 = "P1", "not P1"
 MISS = 0.05
@@ -24,6 +26,10 @@ MOST_FLAGGED = 0.25
 STATED = 2.0
 READY = 5  # P1s the net must have learnt before its scores count
 WINDOW = 3_000
+# The threshold moves with the P1s; the price, with all tickets, is looked at again after so many labels.
+PRICE_EVERY = 20
+# Scores fall as the learner sees more tickets that are no P1: the price is that of the latest ones.
+_RECENT = 500
 
 
 class Told(NamedTuple):
@@ -97,13 +103,13 @@ def learn_net(
 ) -> Net | None:
     """Return the net that misses at most `miss` of P1s; with too few P1s the tightest that can be shown.
 
-    None without any P1. Where it would flag more than `most_flagged` of tickets, the threshold is the lowest that
+    `told` is in the order of arrival. None without any P1. Where it would flag more than `most_flagged` of tickets, the threshold is the lowest that
     flags no more. That choice looks at all scores, whoever is a P1; the two ways share `delta`.
     """
     p1s = sorted((ticket for ticket in told if ticket.is_p1), key=lambda ticket: ticket.score)
     if not p1s:
         return None
-    scores = sorted(ticket.score for ticket in told)
+    scores = sorted(ticket.score for ticket in told[-_RECENT:])
     threshold = _by_misses(p1s, miss, delta / 2)
     if _share(scores, threshold) > most_flagged:
         threshold = next((score for score in scores if _share(scores, score) <= most_flagged), STATED)
@@ -115,3 +121,33 @@ def learn_net(
 def _share(scores: Sequence[float], threshold: float) -> float:
     """Return the share of rising `scores` at or above `threshold`."""
     return 1 - bisect_left(scores, threshold) / len(scores)
+
+
+@dataclass(slots=True)
+class Trial:
+    """A net in memory that starts from nothing: what an evaluation runs beside the category's stream."""
+
+    miss: float = MISS
+    most_flagged: float = MOST_FLAGGED
+    net: Net | None = None
+    head: Head = field(default_factory=Head)
+    rows: dict[int, Row] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    seen: int = 0
+
+    def score(self, counts: Counts, *, is_stated: bool) -> float | None:
+        """Return a ticket's score before its label is known; None while too few P1s are learnt."""
+        if self.seen < READY:
+            return None
+        return STATED if is_stated else learner.probabilities(self.head, self.rows, counts).get(P1, 0.0)
+
+    def take(self, counts: Counts, score: float | None, is_p1: bool | None, *, stands_for: float = 1.0) -> None:
+        """Keep a frozen score, learn what a person decided, and set the threshold again; None where nobody looked."""
+        if score is not None:
+            self.told.append(Told(score, is_p1, stands_for))
+        if is_p1 is None:
+            return
+        learner.learn(self.head, self.rows, counts, P1 if is_p1 else NOT_P1)
+        self.seen += is_p1
+        if self.seen >= READY and (is_p1 or self.head.seen % PRICE_EVERY == 0):
+            self.net = learn_net(self.told[-WINDOW:], miss=self.miss, most_flagged=self.most_flagged)

@@ -233,3 +233,24 @@ def test_a_fit_that_shows_nothing_says_so(learnable: list[Example]) -> None:
 
     assert outcome.words == "no certificate: 200 labelled tickets do not show one"
     assert {line.routed for line in outcome.lines} == {"human"}
+
+
+def test_a_file_with_priorities_runs_the_p1_net_beside_the_certificate(tmp_path: Path) -> None:
+    rows = [
+        example._replace(body=f"{example.body} turbine halted furnace" if at % 8 == 0 else example.body)._asdict()
+        | {"priority": "P1" if at % 8 == 0 else "P3"}
+        for at, example in enumerate(tickets(400))
+    ]
+    data, out = tmp_path / "mine.jsonl", tmp_path / "out.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    told = evaluate.run(data, is_stream=True, out=out)
+
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()][200:]
+    assert "P1 net: to miss at most" in told
+    assert {line["routed"] for line in lines if line.get("possible_p1")} == {"human"}
+    assert sum(bool(line.get("possible_p1")) for line in lines) >= 20
+
+
+def test_a_file_without_priorities_has_no_net(learnable: list[Example]) -> None:
+    assert evaluate.stream(learnable[:300], terms=Terms(), seed=1).net == ""
