@@ -221,10 +221,13 @@ def _take_in(
     head, scale, gate, p1 = state
     row = conn.execute(select(triages).where(triages.c.id == triage_id)).one()
     correct = row.predicted == category
-    conn.execute(update(triages).where(triages.c.id == triage_id).values(correct=correct))
+    # A ticket that was routed by itself is looked at because somebody chose to: it teaches, and stands in no sample.
+    stands = row.decision != "auto" and not row.forced
+    if row.decision != "auto":
+        conn.execute(update(triages).where(triages.c.id == triage_id).values(correct=correct))
     is_new = category not in head.categories and head.seen > 0
     event = ""
-    if row.epoch == gate.epoch and not row.forced:
+    if row.epoch == gate.epoch and stands:
         passed = bool(row.certified) and row.decision == "audit"
         event = gate.review(Frozen(row.score, correct), is_new_category=is_new, passed=passed)
     alarm = ""

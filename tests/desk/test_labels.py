@@ -63,3 +63,15 @@ def test_a_person_sets_the_sentiment(conn: Connection, ticket: Ticket) -> None:
     done = moves.update(conn, ticket.id, changes, expected_version=None, actor="person:ana", policy=POLICY, now=NOON)
 
     assert (done.status, done.ticket.sentiment) == ("applied", "urgent")
+
+
+@pytest.mark.parametrize(("decision", "reviews"), [("human", 1), ("audit", 1), ("auto", 0)])
+def test_a_label_on_a_ticket_that_was_routed_by_itself_teaches_and_stands_in_no_sample(
+    conn: Connection, ticket: Ticket, decision: str, reviews: int
+) -> None:
+    decided(conn, decision=decision, forced=False)
+
+    learning.review(conn, ticket.id, "billing", by="person:ana", policy=POLICY, now=NOON)
+
+    state = learning.load(conn, POLICY)
+    assert (state.gate.reviews, state.head.seen) == (reviews, 1)
