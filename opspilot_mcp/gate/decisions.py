@@ -246,7 +246,8 @@ def _count(
     not_before: int | None = None
     detail = f"signed by {', '.join(found.signers)}: {len(found.signers)} of {wanted}"
     if signatures.is_sufficient(found, message, trusted):
-        to, not_before = "approved", now + authority.policy.undo_ms(message.channel_kind)
+        undo_ms = authority.policy.undo_ms(message.channel_kind)
+        to, not_before = "approved", now + undo_ms if undo_ms else None
     conn.execute(
         update(messages)
         .where(messages.c.id == message.number)

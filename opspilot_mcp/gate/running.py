@@ -8,17 +8,20 @@ import asyncio
 import ctypes
 import importlib.util
 import os
+import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from opspilot_mcp import clock
-from opspilot_mcp.errors import OpsPilotError
+from opspilot_mcp.errors import BadSetting, OpsPilotError
 from opspilot_mcp.gate.home import Home
 from opspilot_mcp.gate.service import Gate
 
@@ -27,7 +30,8 @@ _BEAT_S = 5.0
 CONSOLE = "opspilot_mcp.console.app"
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")
 _SECRET_PREFIXES = ("OPSPILOT_GATE_", "OPSPILOT_CRASH_")
-_RESTART_S = 1.0
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); import importlib; "
@@ -120,28 +124,82 @@ def start(module: str, arguments: list[str], *, home: Home, with_secrets: bool) 
     )
 
 
+def check_port(port: int) -> None:
+    """Raise BadSetting where the console could not listen: better said at once than tried again for ever."""
+    if why := _port_trouble(port):
+        raise BadSetting(why)
+
+
+def _port_trouble(port: int) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            said = error.strerror if isinstance(error, OSError) else "no such port"
+            return f"The console cannot use port {port} ({said}). Stop what uses it, or give another with --port."
+    return ""
+
+
+@dataclass
+class Child:
+    """One of the gate's processes and when it is started again. A child that keeps dying is tried ever more rarely."""
+
+    module: str
+    arguments: list[str]
+    home: Home
+    with_secrets: bool = False
+    port: int | None = None
+    process: "subprocess.Popen[bytes] | None" = None
+    due_s: float = 0.0
+    started_s: float = 0.0
+    deaths: int = 0
+    said: str = ""
+
+    def look(self, now_s: float) -> None:
+        """Start the child when it is time, note its death, forget old deaths once it has lived for a minute."""
+        if self.process is None:
+            if now_s >= self.due_s:
+                self.process = start(self.module, self.arguments, home=self.home, with_secrets=self.with_secrets)
+                self.started_s = now_s
+        elif (code := self.process.poll()) is not None:
+            self._mourn(code, now_s)
+        elif self.deaths and now_s - self.started_s > LONGEST_WAIT_S:
+            self.deaths, self.said = 0, ""
+
+    def _mourn(self, code: int, now_s: float) -> None:
+        """Plan the next start, with jitter so that two children do not come back as one; say once what is wrong."""
+        self.process = None
+        self.deaths += 1
+        self.due_s = now_s + min(FIRST_WAIT_S * 2 ** (self.deaths - 1), LONGEST_WAIT_S) * random.uniform(0.5, 1)  # noqa: S311
+        name = "console" if self.port is not None else "dispatcher"
+        trouble = _port_trouble(self.port) if self.port is not None else ""
+        said = trouble or f"The {name} stopped with code {code}; what it said stands above. It is started again."
+        if said != self.said:
+            sys.stderr.write(f"{clock.iso(clock.now_ms())} {said}\n")
+            sys.stderr.flush()
+        self.said = said
+
+
 def run(root: Path, *, console_port: int | None) -> None:
     """Run dispatcher and console until a signal; a child that dies is started again.
 
     The console is named, not imported: it stands above the gate. It is left out where it is not installed.
     """
     home = Home(root.absolute())
-    wanted = {"opspilot_mcp.gate.running": ([str(home.root)], True)}
+    dispatcher = Child("opspilot_mcp.gate.running", [str(home.root)], home, with_secrets=True)
+    children = [dispatcher]
     if console_port is not None and importlib.util.find_spec(CONSOLE) is not None:
-        wanted[CONSOLE] = ([str(home.root), str(console_port)], False)
-        wanted["opspilot_mcp.gate.running"][0].append(f"http://127.0.0.1:{console_port}")
+        dispatcher.arguments.append(f"http://127.0.0.1:{console_port}")
+        children.append(Child(CONSOLE, [str(home.root), str(console_port)], home, port=console_port))
     stopping: list[int] = []
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, _frame: stopping.append(number))
-    children = {module: start(module, args, home=home, with_secrets=full) for module, (args, full) in wanted.items()}
     while not stopping:
+        for child in children:
+            child.look(time.monotonic())
         time.sleep(0.2)
-        for module, child in children.items():
-            if child.poll() is not None and not stopping:
-                time.sleep(_RESTART_S)
-                args, full = wanted[module]
-                children[module] = start(module, args, home=home, with_secrets=full)
-    _end(list(children.values()))
+    _end([child.process for child in children if child.process is not None])
 
 
 def _end(children: "list[subprocess.Popen[bytes]]") -> None:

@@ -39,7 +39,7 @@ def _root(home: Path | None) -> Path:
 
 
 def _run(work: Awaitable[T]) -> T:
-    """Run a command; an error becomes one sentence on stderr and exit code 1."""
+    """Run a command; an error becomes one sentence on stderr and exit code 2."""
 
     async def all_of_it() -> T:
         return await work
@@ -48,10 +48,10 @@ def _run(work: Awaitable[T]) -> T:
         return asyncio.run(all_of_it())
     except OpsPilotError as error:
         sys.stderr.write(f"{screen.safe(str(error))}\n")
-        raise SystemExit(1) from None
+        raise SystemExit(2) from None
     except PermissionError:
         sys.stderr.write("The gate's folder belongs to another user. Run this as the user the gate runs as.\n")
-        raise SystemExit(1) from None
+        raise SystemExit(2) from None
 
 
 def _say(text: str) -> None:
@@ -237,8 +237,13 @@ def approve(
         async with open_gate(_root(home)) as gate:
             await _take_new(gate)
             view = await gate.view(message_id)
-            _say(screen.whole(view))
             typed = recipient
+            if view.asks_for_recipient and typed is None and passphrase_file is not None:
+                raise InvalidInput(
+                    f"{message_id} is high risk and you sign alone: name its recipient with --recipient, exactly as "
+                    f"`gate show {message_id}` shows it."
+                )
+            _say(screen.whole(view))
             if view.asks_for_recipient and typed is None:
                 typed = _ask("High risk. Type the recipient exactly as shown: ")
             session = await _sign_in(gate, who, passphrase_file)
@@ -383,6 +388,8 @@ def run(*, port: int = 8642, console: bool = True, home: Home = None) -> None:
 
     async def check() -> Path:
         async with open_gate(_root(home)) as gate:
+            if console:
+                running.check_port(port)
             _say(f"The gate runs for {gate.home.root}. Stop it with Ctrl-C.")
             return gate.home.root
 

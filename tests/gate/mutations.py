@@ -85,7 +85,7 @@ BREAKS = (
     Break("kill not in the claim", f"{GATE}/dispatch.py", "if standing.killed_by or standing.quarantine or not", "if not", "kill_holds"),
     Break("no cap", f"{GATE}/dispatch.py", "return bool(tries >= authority", "return bool(tries < 0 and authority", "cap_lets"),
     Break("undo window ignored", f"{GATE}/dispatch.py", "and (message.not_before_ms or 0) <= now", "", "b10_the_claim"),
-    Break("undo window ignored when choosing", f"{GATE}/decisions.py", "now + authority.policy.undo_ms(message.channel_kind)", "now", "b10"),
+    Break("undo window ignored when choosing", f"{GATE}/decisions.py", "now + undo_ms if undo_ms else None", "now", "b10"),
     Break("ticket not looked at again", f"{GATE}/dispatch.py", "if why := why_void(message, look):", "if (why := why_void(message, look)) and False:", "b01"),
     Break("desk row's change ignored", f"{GATE}/dispatch.py", "if look.row.sha256 != message.source_sha256:", "if False:", "b01"),
     Break("one person counts twice", f"{GATE}/signatures.py", 'good[str(payload["approver"])] = payload', 'good[str(payload["nonce"])] = payload', "b13"),

@@ -74,7 +74,7 @@ async def test_c07_approval_fed_by_a_pipe_is_refused(house: House, typed: bytes)
 
     done = gate(house.root, "approve", message_id, "--as", "ana", typed=typed)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert await house.state(message_id) == "pending"
 
 
@@ -99,7 +99,7 @@ async def test_c07_terminal_without_the_passphrase_is_refused(house: House) -> N
 
     code = _in_a_scripted_terminal(house.root, "approve", message_id, "--as", "ana", answer=b"yes\n")
 
-    assert code == 1
+    assert code == 2
     assert await house.state(message_id) == "pending"
 
 
@@ -118,6 +118,21 @@ async def test_c07_passphrase_is_no_argument(house: House) -> None:
 
     assert done.returncode != 0
     assert await house.state(message_id) == "pending"
+
+
+async def test_a_script_is_told_at_once_that_high_risk_asks_for_the_recipient(
+    house: House, passphrase_file: Path
+) -> None:
+    message_id = await house.reply(now=clock.now_ms())
+    signer = ("approve", message_id, "--as", "ana", "--passphrase-file", str(passphrase_file))
+
+    refused = gate(house.root, *signer)
+    signed = gate(house.root, *signer, "--recipient", "mira@example.org")
+
+    assert (refused.returncode, signed.returncode) == (2, 0)
+    assert b"--recipient" in refused.stderr
+    assert b"Not before" not in signed.stdout  # a file has no undo window
+    assert await house.state(message_id) == "approved"
 
 
 async def test_passphrase_file_open_to_others_is_refused(house: House, passphrase_file: Path) -> None:
@@ -149,8 +164,8 @@ async def test_release_and_lift_need_a_person(house: House, passphrase_file: Pat
     gate(house.root, "hold", message_id)
     gate(house.root, "kill")
 
-    assert gate(house.root, "lift", message_id).returncode == 1
-    assert gate(house.root, "release").returncode == 1
+    assert gate(house.root, "lift", message_id).returncode == 2
+    assert gate(house.root, "release").returncode == 2
 
     signer = ("--as", "ana", "--passphrase-file", str(passphrase_file))
     assert gate(house.root, "lift", message_id, *signer).returncode == 0
@@ -229,7 +244,7 @@ async def test_c04_gate_folder_open_to_others_stops_the_gate(house: House) -> No
     done = gate(house.root, "status")
     house.gate.home.gate.chmod(0o700)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert b"chmod" in done.stderr
 
 
