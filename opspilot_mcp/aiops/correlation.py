@@ -99,7 +99,7 @@ class Engine:
     def _scope(self, cluster: str, env: str) -> Scope:
         scope = self._scopes.get((cluster, env))
         if scope is None:
-            scope = self._scopes[(cluster, env)] = Scope(cluster, env)
+            scope = self._scopes[(cluster, env)] = Scope(cluster, env, self.topology)
         return scope
 
     def _place(self, scope: Scope, s: Signal) -> Placement:
@@ -215,14 +215,16 @@ class Engine:
         merged = regroup.tie(scope, s, found, self.params)
         into = dict(merged)
         incident = scope.open[regroup.end_of(incident.key, into)]
-        ends = dict.fromkeys(regroup.end_of(key, into) for key in self._runners_up(found[1:]))
-        also = tuple(key for key in ends if key != incident.key)
+        also: tuple[str, ...] = ()
+        if len(found) > 1:
+            ends = dict.fromkeys(regroup.end_of(key, into) for key in self._runners_up(found[1:]))
+            also = tuple(key for key in ends if key != incident.key)
         was_causeless = not incident.anchors
         placed = self._join(scope, incident, s, because(e, s), also)
         if s.kind == "fault" and was_causeless and not placed.opened:
             revised = regroup.reconsider(scope, incident, s, self.topology, self.params, self._seq)
             placed = placed._replace(revised=placed.revised + revised)
-        return placed._replace(merged=merged)
+        return placed._replace(merged=merged) if merged else placed
 
     def _open(self, scope: Scope, s: Signal, also: tuple[str, ...]) -> Placement:
         incident = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, s.ts_ms)

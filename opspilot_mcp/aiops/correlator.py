@@ -20,7 +20,7 @@ from opspilot_mcp.aiops.history import History
 from opspilot_mcp.aiops.history import Row as Counted
 from opspilot_mcp.aiops.incident_state import Incident as OpenIncident
 from opspilot_mcp.aiops.topology import Topology
-from opspilot_mcp.store.bulk import Bulk
+from opspilot_mcp.store.bulk import Bulk, upsert
 from opspilot_mcp.store.schema import alert_history, correlator, correlator_states, incidents
 
 _MARK = select(correlator.c.token, correlator.c.swept).where(correlator.c.id == 1).with_for_update()
@@ -37,23 +37,8 @@ _CHANGE = Bulk(
 )
 _DROP = delete(correlator_states).where(correlator_states.c.incident_id == bindparam("number"))
 _COLUMNS = ("entity", "alertname", "incidents", "recent", "as_of")
-_KNOWN_HISTORY = select(alert_history.c.entity, alert_history.c.alertname).where(
-    alert_history.c.entity.in_(bindparam("entities", expanding=True))
-)
 _HISTORY = select(*(alert_history.c[name] for name in _COLUMNS))
-_ADD_HISTORY = Bulk(insert(alert_history), *_COLUMNS)
-_CHANGE_HISTORY = Bulk(
-    update(alert_history)
-    .where(
-        alert_history.c.entity == bindparam("new_entity"),
-        alert_history.c.alertname == bindparam("new_alertname"),
-    )
-    .values(
-        incidents=bindparam("new_incidents"),
-        recent=bindparam("new_recent"),
-        as_of=bindparam("new_as_of"),
-    )
-)
+_WRITE_HISTORY = Bulk(upsert(alert_history), *_COLUMNS)
 
 _KEPT = 4
 _kept: OrderedDict[str, "Correlator"] = OrderedDict()
@@ -76,25 +61,26 @@ class Correlator:
         self.numbers = numbers
         self.history = history
         self.stored = set(self.numbers)  # keys that have a row in correlator_states
-        self._last: dict[str, View] = {}  # what timed out since the last save, as it was in the end
+        self._last: dict[str, View] = {}  # what timed out since the last save, where that is not told yet
         self._told: dict[str, _Told] = {}  # what was said last of each open incident
+        self._has_learnt = False  # since the last save
 
     def _close(self, incident: OpenIncident) -> None:
         key = incident.key
         if self.engine.is_dirty(key) or not self._is_told(key):
-            view = view_of(incident, self.engine.topology, self.history)
+            view = self._last[key] = view_of(incident, self.engine.topology, self.history)
         else:
             view = self._told[key].view
-        self.history.learn(incident.cluster, [(place, name) for place, name, _ in view.symptoms])
-        self._last[key] = view
         self._told.pop(key, None)
+        self.history.learn(incident.cluster, [(place, name) for place, name, _ in view.symptoms])
+        self._has_learnt = True
 
     def views(self) -> dict[int, View]:
         """Return by number what a reader may know of every incident that changed since the last save.
 
         When an incident became history, others change too: those whose alerts are now less rare than they were.
         """
-        keys = dict.fromkeys((*self.engine.dirty(), *self._less_rare())) if self._last else self.engine.dirty()
+        keys = dict.fromkeys((*self.engine.dirty(), *self._less_rare())) if self._has_learnt else self.engine.dirty()
         found = {key: self._last.get(key) or self._view(key) for key in keys}
         return {self.numbers[key]: view for key, view in found.items() if view is not None}
 
@@ -119,6 +105,7 @@ class Correlator:
         """Forget what changed: it is stored."""
         self.engine.clean()
         self._last.clear()
+        self._has_learnt = False
 
 
 def lock(conn: Connection) -> None:
@@ -158,7 +145,7 @@ def save(conn: Connection, held: Correlator, *, now: int) -> None:
     _ADD.run(conn, added)
     _CHANGE.run(conn, changed)
     _forget(conn, held, gone)
-    _write_history(conn, held.history.changed())
+    _WRITE_HISTORY.run(conn, [dict(zip(_COLUMNS, row, strict=True)) for row in held.history.changed()])
     held.settle()
     _leave_token(conn, held, now=now)
 
@@ -170,15 +157,6 @@ def _forget(conn: Connection, held: Correlator, gone: list[str]) -> None:
     for key in gone:
         held.stored.discard(key)
         del held.numbers[key]
-
-
-def _write_history(conn: Connection, rows: list[Counted]) -> None:
-    entities = sorted({row.entity for row in rows})
-    have = {tuple(row) for row in conn.execute(_KNOWN_HISTORY, {"entities": entities})} if rows else set()
-    named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    _ADD_HISTORY.run(conn, [row for row in named if (row["entity"], row["alertname"]) not in have])
-    changed = [row for row in named if (row["entity"], row["alertname"]) in have]
-    _CHANGE_HISTORY.run(conn, [{f"new_{name}": value for name, value in row.items()} for row in changed])
 
 
 def _leave_token(conn: Connection, held: Correlator, *, now: int) -> None:

@@ -288,7 +288,9 @@ def write(conn: Connection, views: Mapping[int, View], told: Told, books: Sequen
         row = before[number]
         rows.append(_values(number, view, graver=RANKS[view.severity] > RANKS[row.severity]))
         rows[-1]["new_recovered_ms"] = recovered.get(number)
-        rows[-1]["new_runbook"] = runbooks.choose(conn, number, row.runbook, _facts(view), books)
+        rows[-1]["new_runbook"] = (
+            runbooks.choose(conn, number, row.runbook, _facts(view), books) if books else row.runbook
+        )
     _UPDATE.run(conn, rows)
     write_services(conn, {number: view.services for number, view in views.items()})
     back = [
@@ -335,7 +337,7 @@ def _values(number: int, view: View, *, graver: bool) -> dict[str, Any]:
 def write_services(conn: Connection, services: Mapping[int, Sequence[str]]) -> None:
     """Bring the services of these incidents to what is given."""
     table = tables.incident_services
-    have = {tuple(row) for row in conn.execute(_SERVICES, {"numbers": list(services)})}
+    have = {tuple(row) for row in conn.execute(_SERVICES, {"numbers": list(services)}).all()}
     want = {(number, service) for number, names in services.items() for service in names}
     gone, new = sorted(have - want), sorted(want - have)
     if gone:
@@ -364,7 +366,7 @@ def recovery(conn: Connection, numbers: Iterable[int]) -> dict[int, int]:
     query = select(table.c.incident_id, ended, began).where(table.c.incident_id.in_(list(numbers)))
     last: dict[int, int] = {}
     firing: set[int] = set()
-    for number, end_ms, begin_ms in conn.execute(query.group_by(table.c.incident_id, table.c.fingerprint)):
+    for number, end_ms, begin_ms in conn.execute(query.group_by(table.c.incident_id, table.c.fingerprint)).all():
         last[number] = max(end_ms, last.get(number, -1))
         if begin_ms > end_ms:
             firing.add(number)

@@ -3,11 +3,11 @@
 Nothing here decides. An index may name an incident too many, never one too few, and is rebuilt from the incidents.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from opspilot_mcp.aiops.incident_state import Incident, Member, Reason, oldest_first
 from opspilot_mcp.aiops.scoring import Params
-from opspilot_mcp.aiops.signals import PRINT_SEPARATOR, Signal
+from opspilot_mcp.aiops.signals import PRINT_SEPARATOR, Signal, is_shared
 from opspilot_mcp.aiops.topology import Topology
 
 LATEST = 8  # incidents in which a burst may be going on
@@ -16,7 +16,8 @@ LATEST = 8  # incidents in which a burst may be going on
 class Scope:
     """Open incidents by key, and who stands where. Keys, not incidents, in the indexes: a merge changes few of them."""
 
-    def __init__(self, cluster: str, env: str) -> None:
+    def __init__(self, cluster: str, env: str, topology: Topology) -> None:
+        self._topology = topology
         self.cluster = cluster
         self.env = env
         self.open: dict[str, Incident] = {}
@@ -26,6 +27,7 @@ class Scope:
         self.touched: dict[str, None] = {}  # keys that changed since the engine looked
         self._at: dict[str, dict[str, None]] = {}  # entity, host, change or shared cause -> keys
         self._faulty: dict[str, dict[str, None]] = {}  # entity with a fault -> keys
+        self._harmed: dict[str, dict[str, int]] = {}  # the same entities -> the services such a fault can reach
         self._causeless: dict[str, None] = {}  # keys of incidents without a fault
         self._latest: dict[str, None] = {}  # keys by last use, the newest last
 
@@ -40,7 +42,7 @@ class Scope:
             if name is not None and name in held:
                 self._stand(key, name)
         if s.entity in incident.anchors:
-            self._faulty.setdefault(s.entity, {})[key] = None
+            self._blame(key, s.entity)
             if s.name in incident.causes:
                 self._stand(key, s.name)
         if incident.anchors:
@@ -59,6 +61,14 @@ class Scope:
         else:
             at[key] = None
 
+    def _blame(self, key: str, place: str) -> None:
+        at = self._faulty.get(place)
+        if at is None:
+            self._faulty[place] = {key: None}
+            self._harmed[place] = self._topology.harmed_by(place)
+        else:
+            at[key] = None
+
     def near(self, s: Signal, topology: Topology, p: Params) -> list[Incident]:
         """Return, in no order, every open incident that could explain the alert and still takes what comes then.
 
@@ -68,15 +78,14 @@ class Scope:
         keys: set[str] = set()
         names: list[str | None] = [s.entity, s.host, s.change]
         if s.kind == "fault":
-            names.append(s.name)  # the same cause elsewhere
+            names.append(s.name if is_shared(s.name) else None)  # the same cause elsewhere
             keys.update(self._causeless)
         else:
             keys.update(self._under_way(s, p))
             if s.service is not None:
                 names += topology.callees.get(s.service, ())
                 names += topology.callers.get(s.service, ())
-                # Two key views meet in C, over the smaller one: a loop over either was a quarter of this search.
-                for place in self._faulty.keys() & topology.reach(s.service).keys():
+                for place in [place for place, harmed in self._harmed.items() if s.service in harmed]:
                     keys.update(self._faulty[place])
         for name in names:
             if name in self._at:
@@ -94,17 +103,15 @@ class Scope:
 
     def near_harm(self, cause: Incident, s: Signal, topology: Topology, since_ms: int) -> list[Incident]:
         """Return the other incidents with members since then that a fault could explain, oldest first."""
-        around = topology.above(s.entity) if s.service is not None else topology.on_host.get(s.entity, ())
-        keys: dict[str, None] = {}
+        around: Collection[str] = (
+            topology.above(s.entity) if s.service is not None else topology.on_host.get(s.entity, ())
+        )
         if len(around) < len(self.open):
-            for name in around:
-                keys |= self._at.get(name, {})
-            keys |= self._at.get(s.entity, {})
+            keys = {key for name in {*around, s.entity} & self._at.keys() for key in self._at[name]} & self.open.keys()
         else:
-            keys = dict.fromkeys(self.open)
-        keys.pop(cause.key, None)
-        around_it = (self.open[key] for key in keys if key in self.open)
-        return oldest_first(i for i in around_it if i.sealed_ms is None and i.last_ms >= since_ms)
+            keys = set(self.open)
+        others = (self.open[key] for key in keys if key != cause.key)
+        return oldest_first(i for i in others if i.sealed_ms is None and i.last_ms >= since_ms)
 
     def index(self, incident: Incident) -> None:
         """Lead to every member of an incident that came from a stored state or out of a merge."""
@@ -113,7 +120,7 @@ class Scope:
         for name in (*incident.entities, *incident.hosts, *incident.changes, *incident.causes):
             self._stand(key, name)
         for name in incident.anchors:
-            self._faulty.setdefault(name, {})[key] = None
+            self._blame(key, name)
         if not incident.anchors:
             self._causeless[key] = None
         if incident.lone:
@@ -147,7 +154,7 @@ class Scope:
         for name in (*incident.entities, *incident.hosts, *incident.changes, *incident.causes):
             self._leave(self._at, name, key)
         for name in incident.anchors:
-            self._leave(self._faulty, name, key)
+            self._forgive(key, name)
         self._causeless.pop(key, None)
         self._latest.pop(key, None)
         for fingerprint in incident.prints:
@@ -157,6 +164,11 @@ class Scope:
             if self.by_words.get(word) == key:
                 del self.by_words[word]
         self.by_lone = {k: v for k, v in self.by_lone.items() if v != key} if incident.lone else self.by_lone
+
+    def _forgive(self, key: str, place: str) -> None:
+        self._leave(self._faulty, place, key)
+        if place not in self._faulty:
+            self._harmed.pop(place, None)
 
     @staticmethod
     def _leave(index: dict[str, dict[str, None]], name: str, key: str) -> None:
@@ -188,5 +200,5 @@ class Scope:
         entity = member.signal.entity
         if entity not in home.entities:
             self._leave(self._at, entity, home.key)
-            self._leave(self._faulty, entity, home.key)
+            self._forgive(home.key, entity)
         self.add(to, member.signal, reason, also, seq)

@@ -237,9 +237,8 @@ def _harm(incident: Incident, s: Signal, topology: Topology, p: Params, floor: f
 def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Explanation:
     """The incident's faults that this service depends on, through calls or through a host."""
     best, found = 0.0, NONE
-    reach = topology.reach(s.service) if s.service is not None else {}
     for anchor, since in incident.anchors.items():
-        hops = 1 if s.host == anchor else reach.get(anchor)
+        hops = 1 if s.host == anchor else topology.harmed_by(anchor).get(s.service or "")
         if hops is not None:
             lag = s.ts_ms - since
             score = p.depends_on * p.per_hop**hops * onset_fit(lag, hops, p)

@@ -75,7 +75,7 @@ class Topology:
         self._down: dict[str, dict[str, int]] = {}
         self._up: dict[str, dict[str, int]] = {}
         self._hosts_below: dict[str, dict[str, int]] = {}
-        self._reach: dict[str, dict[str, int]] = {}
+        self._harmed: dict[str, dict[str, int]] = {}
         self._above_host: dict[str, dict[str, int]] = {}
 
     @classmethod
@@ -172,13 +172,6 @@ class Topology:
                     found.setdefault(host, hops + 1)
         return found
 
-    def reach(self, service: str) -> dict[str, int]:
-        """Return `below` and `hosts_below` as one: a name that is both a service and a host counts as the service."""
-        found = self._reach.get(service)
-        if found is None:
-            found = self._reach[service] = {**self.hosts_below(service), **self.below(service)}
-        return found
-
     def above_host(self, host: str) -> dict[str, int]:
         """Return every service that depends on one `host` carries, with its least distance in calls from there."""
         found = self._above_host.get(host)
@@ -187,6 +180,18 @@ class Topology:
             for carried in self.on_host.get(host, ()):
                 for name, hops in self.above(carried).items():
                     found[name] = min(hops, found.get(name, hops))
+        return found
+
+    def harmed_by(self, place: str) -> dict[str, int]:
+        """Return every service a fault at that service or host can reach, with its distance: one more for a host.
+
+        The same distances as `below` and `hosts_below` give; looked up from the few places with a fault, not from the
+        many that suffer, so that few closures are built. A name that is a service and a host is the service first.
+        """
+        found = self._harmed.get(place)
+        if found is None:
+            on_it = {name: hops + 1 for name, hops in self.above_host(place).items()}
+            found = self._harmed[place] = {**on_it, **self.above(place)}
         return found
 
     def in_maintenance(self, host: str | None, ts_ms: int) -> bool:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Delete, Insert, Update
+from sqlalchemy import Connection, Delete, Insert, Table, Update
+from sqlalchemy.dialects import sqlite
+
+
+def upsert(table: Table) -> Insert:
+    """Return an INSERT that overwrites the row of the same primary key; PostgreSQL spells it as SQLite does."""
+    new = sqlite.insert(table)
+    values = {column.name: new.excluded[column.name] for column in table.c if not column.primary_key}
+    return new.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
 
 class _Compiled(NamedTuple):

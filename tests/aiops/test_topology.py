@@ -118,3 +118,20 @@ def test_maintenance_of_one_host_leaves_the_others_alone() -> None:
 def test_a_broken_topology_is_refused_with_the_field_named(broken: object, field: str) -> None:
     with pytest.raises(InvalidInput, match=field):
         Topology.from_json(broken)
+
+
+def test_what_a_fault_reaches_mirrors_what_each_service_depends_on() -> None:
+    topology = estate()
+
+    found = {
+        (place, service): hops
+        for place in (*topology.services, *topology.hosts)
+        for service, hops in topology.harmed_by(place).items()
+        if service in topology.services
+    }
+
+    assert found == {
+        (place, service): hops
+        for service in topology.services
+        for place, hops in {**topology.hosts_below(service), **topology.below(service)}.items()
+    }
