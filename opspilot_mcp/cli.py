@@ -38,6 +38,8 @@ cli.command("opspilot_mcp.commands.estate:incident", name="incident", help="Merg
 cli.command("opspilot_mcp.commands.estate:silence", name="silence", help="Keep alerts from paging for a while.")
 cli.command("opspilot_mcp.gate.terminal:app", name="gate", help="The people's side: see, sign, refuse, send.")
 cli.command("opspilot_mcp.commands.auditing:app", name="audit", help="The desk's record and the gate's: verify.")
+cli.command("opspilot_mcp.commands.backup:backup", name="backup", help="Copy the whole home, checked, while it works.")
+cli.command("opspilot_mcp.commands.restoring:restore", name="restore", help="Make a backup the home again.")
 
 
 def run(argv: list[str]) -> int:

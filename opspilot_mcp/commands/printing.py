@@ -58,10 +58,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, title
 @contextmanager
 def file_progress(path: Path, what: str, *, quiet: bool) -> Iterator[Any]:
     """Show how far into a file an import is; yields a function of the bytes read."""
+    with byte_progress(path.stat().st_size if path.is_file() else None, what, quiet=quiet) as progress:
+        yield progress
+
+
+@contextmanager
+def byte_progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Any]:
+    """Show how many of `total` bytes are done; yields a function of the bytes."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors(), disable=quiet or not errors().is_terminal, transient=True) as progress:
-        size = path.stat().st_size if path.is_file() else None
-        task = progress.add_task(what, total=size)
+        task = progress.add_task(what, total=total)
         yield lambda at: progress.update(task, completed=at)
 
 

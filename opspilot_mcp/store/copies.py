@@ -4,18 +4,28 @@ import hashlib
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from opspilot_mcp.errors import InvalidInput, StoreUnusable
 from opspilot_mcp.store import sqlite
 from opspilot_mcp.store.files import private_file, sync_folder
+from opspilot_mcp.store.migrate import Lineage
 
 Progress = Callable[[int], None]
 
 _PAGES = 2_000
 _CHUNK = 1 << 20
+
+
+@contextmanager
+def explained(what: str, next_step: str) -> Iterator[None]:
+    """Turn an operating system's refusal inside the block into StoreUnusable, in our words."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnusable(f"{what} ({error.strerror}). {next_step}") from error
 
 
 def folder(path: Path) -> Path:
@@ -99,13 +109,23 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(read, "sha256").hexdigest()
 
 
-def sound(path: Path, tables: tuple[str, ...]) -> dict[str, int]:
-    """Return how many rows each of `tables` has, after SQLite's own check. Raises StoreUnusable for a damaged copy."""
+def sound(path: Path, lineage: Lineage, tables: tuple[str, ...]) -> dict[str, int]:
+    """Return how many rows each of `tables` has in a copy, after SQLite's own check of the whole file.
+
+    Raises StoreUnusable for a damaged copy, or one whose schema is not this program's.
+    """
     try:
         with closing(sqlite.connect(path, readonly=True)) as raw:
             raw.execute("PRAGMA cell_size_check = ON")
+            if (revision := sqlite.revision(raw)) != lineage.head:
+                raise StoreUnusable(f"{path.name} has schema {revision}, not {lineage.head}. Start opspilot-mcp once.")
             if (found := raw.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise StoreUnusable(f"The copy of {path.name} is damaged ({found!s:.80}). Run `opspilot-mcp doctor`.")
-            return {name: raw.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}  # noqa: S608 - names of ours
+            return {name: _count(raw, name) for name in tables}
     except sqlite3.Error as error:
         raise sqlite.meaning(error, path) from error
+
+
+def _count(raw: sqlite3.Connection, table: str) -> int:
+    count: int = raw.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608 - a name of ours
+    return count
