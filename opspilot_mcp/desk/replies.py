@@ -59,7 +59,8 @@ def propose(
     new = NewProposal(
         kind="reply",
         subject=ticket.id,
-        subject_version=ticket.version,
+        # Proposing itself moves the ticket: that is no change a person should be warned of.
+        subject_version=ticket.version + _moves(ticket),
         requester_id=ticket.requester_id,
         channel=CHANNEL,
         title=_title(ticket),
@@ -96,9 +97,13 @@ def _title(ticket: Ticket) -> str:
     return text.cap(f"Re: {ticket.subject} [{ticket.id}]", proposals.MAX_TITLE)[0]
 
 
+def _moves(ticket: Ticket) -> bool:
+    return ticket.status in ("open", "pending")
+
+
 def _in_review(conn: Connection, ticket: Ticket, *, is_new: bool, now: int) -> Ticket:
     """Show in the queue that a person is asked. A ticket that already waits for a person keeps its status."""
-    if not is_new or ticket.status not in ("open", "pending"):
+    if not is_new or not _moves(ticket):
         return ticket
     tickets.change(conn, ticket, moves.status_values(ticket, "in_review", now=now), now=now)
     return tickets.get(conn, ticket.id)

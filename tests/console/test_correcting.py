@@ -240,6 +240,16 @@ async def test_a_persons_proposal_waits_and_is_signed_under_the_solo_rules(
     assert await house.state("PR-1") == "approved"
 
 
+async def test_proposing_is_no_change_a_person_is_warned_of(ana: Browser, house: House) -> None:
+    fresh = await house.desk.write(stored_ticket, now=NOON)
+    await ana.get(f"/tickets/{fresh.id}")
+
+    await ana.press(f"/tickets/{fresh.id}/draft", body="It works again.", then="propose")
+
+    assert (await now_at(house, fresh)).status == "in_review"
+    assert "has changed since this was written" not in ana.words
+
+
 async def test_with_two_approvers_who_proposed_may_not_sign(ana: Browser, house: House, routed: Ticket) -> None:
     await house.add_approver("bob")
     await ana.get(f"/tickets/{routed.id}")
