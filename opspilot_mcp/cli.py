@@ -29,6 +29,7 @@ cli = Cli(
     help="A support desk and alert-storm calmer for LLM agents. Nothing leaves without a person's signature.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `run` says what stays and what to do
 )
 imports = Cli(name="import", help="Bring tickets, alerts or the topology in; may be repeated at will.")
 exports = Cli(name="export", help="Write everything stored to a file.")
@@ -98,11 +99,27 @@ def triage(
     *,
     all_: Annotated[bool, Parameter(name="--all", negative="", help="The whole backlog.")] = False,
     limit: Annotated[int, Parameter(help="At most this many, oldest first.", validator=Number(gte=1))] = 100,
+    backlog: Annotated[
+        bool, Parameter(negative="", help="All; with a key, a model reads the doubtful ones in a batch, half price.")
+    ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="With --backlog: only count, and estimate the cost.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
-    """Classify and route untriaged tickets, offline: nothing is asked of any network."""
+    """Classify and route untriaged tickets. Offline, nothing is asked of any network, but with --backlog and a key."""
+    from opspilot_mcp.commands import backlog as room
+
+    room.check_arguments(is_backlog=backlog, is_dry_run=dry_run)
+    if backlog:
+        return _run(_backlog(home, is_dry_run=dry_run, as_json=as_json))
     return _run(_triage(None if all_ else limit, home, as_json=as_json))
+
+
+async def _backlog(home: Path | None, *, is_dry_run: bool, as_json: bool) -> int:
+    from opspilot_mcp.commands import backlog as room
+
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        return await (room.dry_run if is_dry_run else room.run)(app, as_json=as_json)
 
 
 async def _triage(limit: int | None, home: Path | None, *, as_json: bool) -> int:

@@ -103,8 +103,9 @@ def learn_net(
 ) -> Net | None:
     """Return the net that misses at most `miss` of P1s; with too few P1s the tightest that can be shown.
 
-    `told` is in the order of arrival. None without any P1. Where it would flag more than `most_flagged` of tickets, the threshold is the lowest that
-    flags no more. That choice looks at all scores, whoever is a P1; the two ways share `delta`.
+    `told` is in the order of arrival. None without any P1. Where it would flag more than `most_flagged` of the latest
+    tickets, the threshold is the lowest that flags no more. That choice looks at all scores, whoever is a P1; the two
+    ways share `delta`.
     """
     p1s = sorted((ticket for ticket in told if ticket.is_p1), key=lambda ticket: ticket.score)
     if not p1s:

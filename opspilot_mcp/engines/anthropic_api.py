@@ -49,6 +49,9 @@ MAX_BATCH = 10_000
 _READ_TOKENS = 300
 _DRAFT_TOKENS = 800
 _THINKING_TOKENS = 2_000
+# For estimates only: bytes of English a token takes, and the tokens of a reading.
+_USUAL_BYTES = 4
+_USUAL_ANSWER = 60
 _REST_S = 60.0
 _LONGEST_REST_S = 900.0
 _AT_REST: Outcome = "overloaded"
@@ -66,6 +69,14 @@ class _Call(NamedTuple):
     key: str
     request: dict[str, Any]
     shape: type[BaseModel] | None
+    size: int  # bytes of the request
+    worst_usd: float
+
+
+class Estimate(NamedTuple):
+    """Dollars before anything is asked: from usual lengths of tokens and answers, and the bound that is reserved."""
+
+    likely_usd: float
     worst_usd: float
 
 
@@ -146,7 +157,7 @@ class AnthropicEngine:
         size = len(str(request).encode("utf-8", "replace"))
         size += len(str(shape.model_json_schema()).encode()) if shape else 0
         worst = worst_usd(size, request["max_tokens"], self.price, is_batch=is_batch)
-        return _Call(operation, letter.ticket, key, request, shape, worst)
+        return _Call(operation, letter.ticket, key, request, shape, size, worst)
 
     async def _ask(self, call: _Call) -> tuple[str | None, Usage]:
         """Return what the model said (from the cache where it was asked before) and what the last attempt took."""
@@ -233,6 +244,15 @@ class AnthropicEngine:
         if batch is None:
             settled |= {subject: await self._lost(receipt) for subject, (_, receipt) in calls.items()}
         return Submitted(batch=batch, answers=settled)
+
+    def estimate(self, letters: Sequence[Letter], taxonomy: Taxonomy) -> Estimate:
+        """Return what a batch of these letters is likely to cost, and at most. Asks nobody."""
+        calls = [self._reading_call(letter, taxonomy, is_batch=True) for letter in letters]
+        likely = [Tokens(input=call.size // _USUAL_BYTES, output=_USUAL_ANSWER) for call in calls]
+        return Estimate(
+            likely_usd=sum(cost_usd(tokens, self.price, is_batch=True) for tokens in likely),
+            worst_usd=sum(call.worst_usd for call in calls),
+        )
 
     async def _hand_in(self, calls: dict[str, tuple[_Call, int]]) -> Batch | None:
         client = await self._client()
