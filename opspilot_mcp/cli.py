@@ -215,23 +215,35 @@ def import_alerts(
     *,
     map_: Maps = (),
     format_: Annotated[str | None, Parameter(name="--format", help="A format's name; else by shape.")] = None,
+    correlate: Annotated[bool, Parameter(negative="", help="Fold them into incidents while they are stored.")] = False,
     strict: Strict = False,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
     """Import alerts in any known format, one payload a row. `correlate` or the agent folds them into incidents."""
-    return _run(_import_alerts(file, map_, format_, home, strict=strict, as_json=as_json))
+    return _run(_import_alerts(file, map_, format_, home, correlate=correlate, strict=strict, as_json=as_json))
 
 
 async def _import_alerts(
-    file: Path, maps: tuple[str, ...], form: str | None, home: Path | None, *, strict: bool, as_json: bool
+    file: Path,
+    maps: tuple[str, ...],
+    form: str | None,
+    home: Path | None,
+    *,
+    correlate: bool,
+    strict: bool,
+    as_json: bool,
 ) -> int:
+    from opspilot_mcp.commands import storm
+
     mapping = rows.parse_mapping(list(maps))
     async with open_app(settings.load(home=home), principal=operator_principal()) as app:
         with printing.file_progress(file, "import alerts", quiet=as_json) as progress:
             done = await importing.import_alerts(
-                app, file, mapping=mapping, source=form, strict=strict, progress=progress
+                app, file, mapping=mapping, source=form, strict=strict, correlate=correlate, progress=progress
             )
+    if done.correlated and not as_json:
+        printing.console().print(storm.reduction_line(done.correlated))
     return _report("alerts", done, as_json=as_json, next_step=_with_home("opspilot-mcp correlate", home))
 
 

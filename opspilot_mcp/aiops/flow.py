@@ -134,7 +134,7 @@ async def take(
         got, done = await db.write(folding.take, batch, actor=actor, now=now, books=books)
         total = _sum(total, got)
         folds.append(done)
-    return total, await _finish(db, folds, MOST, actor=actor, now=now, books=books)
+    return total, await finish(db, folds, actor=actor, now=now, books=books)
 
 
 # -- correlation -------------------------------------------------------------------------------------------------------
@@ -142,12 +142,13 @@ async def take(
 
 async def correlate(db: Db, *, actor: str, now: int, limit: int = MOST, books: Sequence[Runbook] = ()) -> Correlated:
     """Fold what waits, at most `limit` alerts, in the order it was stored; then resolve what has long been quiet."""
-    return await _finish(db, [], limit, actor=actor, now=now, books=books)
+    return await finish(db, [], actor=actor, now=now, limit=limit, books=books)
 
 
-async def _finish(
-    db: Db, folds: list[Folded], limit: int, *, actor: str, now: int, books: Sequence[Runbook]
+async def finish(
+    db: Db, folds: list[Folded], *, actor: str, now: int, limit: int = MOST, books: Sequence[Runbook] = ()
 ) -> Correlated:
+    """Fold what waits as `correlate` does; the answer counts `folds` in, which were made while alerts were stored."""
     left = limit
     while left > 0:
         done = await db.write(folding.fold, actor=actor, now=now, limit=min(left, folding.FOLD), books=books)

@@ -31,11 +31,9 @@ class History:
         self._put(Row(f"{cluster}/", "", number, 0.0, number))
         for place, name in sorted(set(pairs)):
             entity = f"{cluster}/{place}"
-            row = self._rows.get((entity, name))
-            if row is None:
-                row = Row(entity, name, 0, 0.0, number)
+            row = self._rows.get((entity, name)) or Row(entity, name, 0, 0.0, number)
             recent = row.recent * RECENT ** (number - row.at) + 1
-            self._put(row._replace(incidents=row.incidents + 1, recent=recent, at=number))
+            self._put(Row(entity, name, row.incidents + 1, recent, number))
 
     def _put(self, row: Row) -> None:
         key = (row.entity, row.alertname)

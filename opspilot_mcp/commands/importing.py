@@ -2,15 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
-from sqlalchemy import Connection
 
-from opspilot_mcp.aiops import alerts, formats, replay, topologies
+from opspilot_mcp.aiops import alerts, flow, folding, formats, replay, topologies
 from opspilot_mcp.aiops.alerts import Alert
+from opspilot_mcp.aiops.flow import Correlated
+from opspilot_mcp.aiops.folding import Folded
 from opspilot_mcp.app import App
 from opspilot_mcp.clock import parse_ms
 from opspilot_mcp.commands import rows
@@ -18,7 +19,6 @@ from opspilot_mcp.commands.rows import Row
 from opspilot_mcp.desk import tickets
 from opspilot_mcp.desk.tickets import NewTicket
 from opspilot_mcp.errors import InvalidInput, OpsPilotError, quoted
-from opspilot_mcp.policy import Policy
 from opspilot_mcp.store.files import write_private
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ class Imported(NamedTuple):
     known: int
     rejected: list[Problem]
     rejected_file: Path | None
+    correlated: Correlated | None = None  # what the alerts were folded into, where that was asked
 
 
 Progress = Callable[[int], None]  # bytes of the file read so far
@@ -89,16 +90,12 @@ async def import_tickets(
         tickets.check(new, now=app.now())
         return [new]
 
-    def store(conn: Connection, batch: Sequence[NewTicket]) -> tuple[int, int]:
-        return _store_tickets(conn, batch, actor=app.principal, source=source, policy=app.policy, now=app.now())
+    async def store(batch: Sequence[NewTicket]) -> tuple[int, int]:
+        return await app.write(
+            tickets.receive_many, batch, actor=app.principal, source=source, policy=app.policy, now=app.now()
+        )
 
-    return await _import(app, path, parse, store, strict=strict, progress=progress)
-
-
-def _store_tickets(
-    conn: Connection, batch: Sequence[NewTicket], *, actor: str, source: str, policy: Policy, now: int
-) -> tuple[int, int]:
-    return tickets.receive_many(conn, batch, actor=actor, source=source, policy=policy, now=now)
+    return await _import(path, parse, store, strict=strict, progress=progress)
 
 
 def ticket_of(row: dict[str, Any], mapping: dict[str, str]) -> NewTicket:
@@ -159,20 +156,33 @@ async def import_alerts(
     mapping: dict[str, str],
     source: str | None = None,
     strict: bool = False,
+    correlate: bool = False,
     progress: Progress = _no_progress,
 ) -> Imported:
-    """Import alerts in any format `aiops/formats` knows; each row may hold one or many."""
+    """Import alerts in any format `aiops/formats` knows; each row may hold one or many.
+
+    `correlate` folds each batch in the transaction that stores it: half the writes of folding it later.
+    """
     _check_mapping(mapping, formats.CANONICAL_FIELDS)
+    folds: list[Folded] = []
 
     def parse(row: dict[str, Any]) -> list[Alert]:
         ours_to_theirs = {ours: theirs for theirs, ours in mapping.items()}
         return formats.parse(_unpacked(row), source=source, now_ms=app.now(), mapping=ours_to_theirs or None)
 
-    def store(conn: Connection, batch: Sequence[Alert]) -> tuple[int, int]:
-        done = alerts.receive(conn, batch, actor=app.principal, now=app.now())
-        return done.stored, done.repeated
+    async def store(batch: Sequence[Alert]) -> tuple[int, int]:
+        if not correlate:
+            got = await app.write(alerts.receive, batch, actor=app.principal, now=app.now())
+        else:
+            got, fold = await app.write(folding.take, batch, actor=app.principal, now=app.now(), books=app.runbooks)
+            folds.append(fold)
+        return got.stored, got.repeated
 
-    return await _import(app, path, parse, store, strict=strict, progress=progress)
+    done = await _import(path, parse, store, strict=strict, progress=progress, size=alerts.BATCH)
+    if not correlate or not done.stored:
+        return done
+    found = await flow.finish(app.db, folds, actor=app.principal, now=app.now(), books=app.runbooks)
+    return done._replace(correlated=found)
 
 
 def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
@@ -187,13 +197,13 @@ def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _import(
-    app: App,
     path: Path,
     parse: Callable[[dict[str, Any]], list[T]],
-    store: Callable[[Connection, Sequence[T]], tuple[int, int]],
+    store: Callable[[Sequence[T]], Awaitable[tuple[int, int]]],
     *,
     strict: bool,
     progress: Progress,
+    size: int = _BATCH,
 ) -> Imported:
     """Store the good rows in batches; with `strict`, all rows in one transaction or none."""
     problems = _Problems()
@@ -204,13 +214,13 @@ async def _import(
         progress(row.at)
         good = _try(row, parse, problems)
         batch += good
-        if len(batch) >= _BATCH and not strict:
-            new, old = await app.write(store, batch)
+        if len(batch) >= size and not strict:
+            new, old = await store(batch)
             stored, known, batch = stored + new, known + old, []
     if strict and rejected:
         return Imported(0, 0, rejected, _keep_rejected(path, rejected))
     if batch:
-        new, old = await app.write(store, batch)
+        new, old = await store(batch)
         stored, known = stored + new, known + old
     if not stored and not known and not rejected:
         raise InvalidInput(f"{path.name} holds no rows. Give a file with at least one.")

@@ -175,7 +175,7 @@ def test_imported_requesters_count_as_verified_and_agents_do_not_pose_as_import(
         ("in.json", b"{", "is not JSON"),
         ("in.json", b"[" * 100_000, "is not JSON"),
         ("in.json", b"\xff\xfe\x00", "is not UTF-8"),
-        ("in.jsonl.gz", gzip.compress(b"{}\n" * 5)[:-12], "damaged gzip"),
+        ("in.jsonl.gz", gzip.compress(b"{}\n" * 5, mtime=0)[:-12], "damaged gzip"),
         ("in.jsonl.gz", b"\x1f\x8b\x08garbage garbage", "damaged gzip"),
         ("in.xlsx", b"PK\x03\x04", "no known format"),
         ("in", b"{}", "no known format"),
@@ -273,6 +273,21 @@ def test_alerts_of_any_shape_are_kept_or_named(run: Run, home: Path, tmp_path: P
     with closing(sqlite3.connect(home / "desk.db")) as raw:
         assert {"a1", "a2"} <= {row[0] for row in raw.execute("SELECT alert_id FROM alerts")}
     assert all("cannot be read (" not in one["reason"] for one in rejected(file))
+
+
+def test_alerts_are_folded_while_they_are_stored_where_that_is_asked(
+    run: Run, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(__file__).parents[2] / "data"
+
+    run("import", "topology", data / "topology.json")
+    code = run("import", "alerts", data / "storm.jsonl", "--correlate")
+
+    with closing(sqlite3.connect(home / "desk.db")) as raw:
+        waiting = raw.execute("SELECT count(*) FROM alerts WHERE correlated_ms IS NULL").fetchone()[0]
+        told = [row[0] for row in raw.execute("SELECT DISTINCT action FROM audit WHERE subject = 'alerts'")]
+    assert (code, waiting, sorted(told)) == (0, 0, ["alerts.correlated", "alerts.received"])
+    assert "5 incidents" in capsys.readouterr().out
 
 
 ODD: list[dict[str, object]] = [
