@@ -104,9 +104,12 @@ def isolation(home: Home) -> str:
     is_shared = bool(desk.st_mode & stat.S_ISGID and desk.st_mode & stat.S_IWGRP)
     is_other = home.desk_db.exists() and home.desk_db.stat().st_uid != own.st_uid
     if is_closed and is_shared and is_other and own.st_uid != 0:
-        return "Isolation L1: the gate runs as its own user; the agents' user cannot read its folder."
+        words = "Isolation L1: the gate runs as its own user; the agents' user cannot read its folder."
+        if not desk.st_mode & stat.S_ISVTX:
+            words += f"\nThe agents' user could rename it, though, or replace policy.toml. Run: chmod 3770 {home.root}"
+        return words
     return (
         "Isolation L0: agents and gate run as the same user. An agent WITH A SHELL could read the gate's files, its\n"
         "database and its memory; signatures still bind what is sent. docs/gate.md shows the way to L1: an own user\n"
-        "for the gate, the desk's folder 2770 with a shared group."
+        "for the gate, the desk's folder 3770 with a shared group."
     )

@@ -141,4 +141,10 @@ def meaning(error: BaseException, path: Path) -> OpsPilotError:
         return StoreUnusable(f"{path.name} is damaged ({name}). Stop every opspilot-mcp and restore a backup of it.")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StoreUnusable(f"{path.name} cannot be written ({name}). Check the owner and mode of OPSPILOT_HOME.")
+    if name == "SQLITE_IOERR_DELETE":
+        # In a sticky home only the gate's user may remove a journal that the gate left behind.
+        return StoreUnusable(
+            f"The gate stopped in the middle of a write to {path.name}, and only its user can put that right. Start the "
+            "gate: it does so by itself."
+        )
     return StoreUnusable(f"The database refused the change ({name}). Run `opspilot-mcp doctor`.")

@@ -22,8 +22,8 @@ import pytest
 from sqlalchemy import Connection, insert, update
 
 from opspilot_mcp import clock
-from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.gate import running
+from opspilot_mcp.gate.deskside import DeskChanged
 from opspilot_mcp.gate.home import Home
 from opspilot_mcp.store.schema import proposals
 from tests.assurance.conftest import agent_of, ask
@@ -219,7 +219,7 @@ async def test_c03_code_inside_the_desks_file_does_not_run(house: House) -> None
     raw.close()
 
     await house.approve(message_id)
-    with pytest.raises(OpsPilotError, match="SQLITE_AUTH"):
+    with pytest.raises(DeskChanged, match="the trigger 't'"):
         await house.tick(NOON + MINUTE)
 
     assert (await house.told(message_id)).body == "Primary database does not answer."
