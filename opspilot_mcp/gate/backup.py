@@ -5,7 +5,8 @@ quarantine, with every signature in it void, before anybody restores it, by what
 """
 
 import fcntl
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -78,48 +79,41 @@ def _left_out(home: Home, kept: list[str]) -> list[str]:
     return sorted(f"gate/{name}" for name in names if name not in ours)
 
 
-def disarm(root: Path, why: str, *, now: int) -> str:
-    """Put the copied gate of a home into quarantine, its signatures void, checkpointed; returns its instance.
+def disarm(root: Path, why: str, *, now: int) -> None:
+    """Put the copied gate of a home into quarantine, its signatures void; a gate in quarantine stays as it is.
 
-    A gate in quarantine stays as it is. Raises StoreUnusable when the
-    copy's database and root do not belong together.
+    Raises StoreUnusable when the copy's database and root do not belong together.
     """
-    home = Home(root)
-    pinned = approvers.load_root(home)
-    with (
-        closing(sqlite.connect(home.gate_db)) as raw,
-        sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect() as conn,
-    ):
-        with conn.begin():
-            migrate.require(conn, GATE)
-            standing = state.read(conn)
-            if standing.instance != pinned.instance:
-                raise StoreUnusable("gate.db and approvers/root.json are of two gates. Take another backup.")
-            if standing.quarantine is None:
-                upkeep.quarantine(conn, why, now=now)
-        _checkpoint(conn, audit.Checkpoints(home), now=now)
-    copies.close(home.gate_db)
-    return pinned.instance
-
-
-def _checkpoint(conn: Connection, checkpoints: audit.Checkpoints, *, now: int) -> None:
-    before = -1
-    with conn.begin():
-        while (
-            last := checkpoints.last()[0]
-        ) != before:  # a record with a gap adds nothing, and must not go on for ever
-            before = last
-            checkpoints.extend(audit.rows_after(conn, last), now=now)
+    with _change(root, now=now) as conn:
+        standing = state.read(conn)
+        if standing.instance != approvers.load_root(Home(root)).instance:
+            raise StoreUnusable("gate.db and approvers/root.json are of two gates. Take another backup.")
+        if standing.quarantine is None:
+            upkeep.quarantine(conn, why, now=now)
 
 
 def note_restored(root: Path, by: str, *, made_ms: int, now: int) -> None:
     """Write into the restored gate's record that it was restored, and from when it is."""
-    home = Home(root)
-    with (
-        closing(sqlite.connect(home.gate_db)) as raw,
-        sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect() as conn,
-    ):
-        with conn.begin():
-            audit.record(conn, by, "gate.restored", "gate", now=now, detail={"made": clock.iso(made_ms)})
-        _checkpoint(conn, audit.Checkpoints(home), now=now)
+    with _change(root, now=now) as conn:
+        audit.record(conn, by, "gate.restored", "gate", now=now, detail={"made": clock.iso(made_ms)})
+
+
+@contextmanager
+def _change(root: Path, *, now: int) -> Iterator[Connection]:
+    """Lend one transaction on a copied gate nobody else uses; it is checkpointed, and one file again, afterwards."""
+    home = Home(root).make()  # a backup lists files: an empty folder is not in one
+    with closing(sqlite.connect(home.gate_db)) as raw:
+        engine = sqlite.engine_over(raw, begin="BEGIN IMMEDIATE")
+        with engine.begin() as conn:
+            migrate.require(conn, GATE)
+            yield conn
+        with engine.begin() as conn:
+            _checkpoint(conn, audit.Checkpoints(home), now=now)
     copies.close(home.gate_db)
+
+
+def _checkpoint(conn: Connection, checkpoints: audit.Checkpoints, *, now: int) -> None:
+    before, last = -1, checkpoints.last()[0]
+    while last != before:  # a record with a gap adds nothing, and must not go on for ever
+        checkpoints.extend(audit.rows_after(conn, last), now=now)
+        before, last = last, checkpoints.last()[0]
