@@ -1,12 +1,14 @@
 """How fast alerts are stored and correlated, durably, in batches: the walk's own functions on one SQLite file.
 
     python -m benchmarks.alerts_store [--alerts 50000] [--services 2000] [--file ALERTS.jsonl[.gz] --topology T.json]
-                                      [--batch 500] [--json]
+                                      [--batch 1000] [--json]
 
 Without a file: storms on a made estate, one after the other, each a faulty service and those above it, with repeats
-and resolves, seeded. Side by side in one run: bare sqlite3 inserting the same rows (the floor), storing alone,
-storing and then folding, and both in one transaction. Every batch ends in a commit with synchronous=FULL. Rates count
-alerts of a delivery that is already parsed; parsing has a line of its own.
+and resolves, seeded. Side by side in one run, taking turns batch by batch: bare sqlite3 inserting the same rows (the
+floor), storing alone, storing and then folding, both in one transaction, and the engine without a database. Every
+batch ends in a commit with synchronous=FULL. Where the bench is there, its simple methods group the same alerts in
+memory. Rates count alerts of a delivery that is already parsed, by the clock and by the CPU time of the thread:
+on a shared machine the two differ by whatever others took. Parsing has a figure of its own.
 """
 
 import argparse
@@ -18,14 +20,17 @@ import resource
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, case, func, select
 
+from benchmarks import correlation
 from opspilot_mcp.aiops import alerts, correlator, flow, folding, topologies
 from opspilot_mcp.aiops.alerts import Alert
+from opspilot_mcp.aiops.correlation import Engine
+from opspilot_mcp.aiops.topology import Topology
 from opspilot_mcp.clock import DAY_MS, MINUTE_MS
 from opspilot_mcp.store import migrate, sqlite
 from opspilot_mcp.store import schema as tables
@@ -36,6 +41,17 @@ NAMES = ("HighLatencyP99", "HighErrorRate", "SLOBurnRate", "QueueBacklog")
 FAULTS = ("DiskFull", "PodCrashLooping", "ConnectionPoolExhausted", "CertificateExpired")
 
 Step = Callable[[Connection, Sequence[Alert]], None]
+Way = Callable[[Sequence[Alert]], None]
+
+
+class Took(NamedTuple):
+    """What one batch took by the clock, and of the CPU."""
+
+    wall_s: float
+    cpu_s: float
+
+    def plus(self, other: "Took") -> "Took":
+        return Took(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
 
 
 def estate(services: int, seed: int) -> dict[str, Any]:
@@ -94,14 +110,24 @@ def new_desk(folder: Path, topology: dict[str, Any]) -> Connection:
     return conn
 
 
-def timed(conn: Connection, stream: Sequence[Alert], batch: int, step: Step) -> list[float]:
-    """Run `step` on each batch in a transaction of its own; returns seconds a batch, commit included."""
-    took = []
-    for start in range(0, len(stream), batch):
-        began = time.perf_counter()
+def in_one(conn: Connection, step: Step) -> Way:
+    """Return a way that runs `step` on a batch in a transaction of its own, commit included."""
+
+    def run(batch: Sequence[Alert]) -> None:
         with conn.begin():
-            step(conn, stream[start : start + batch])
-        took.append(time.perf_counter() - began)
+            step(conn, batch)
+
+    return run
+
+
+def race(ways: Mapping[str, Way], stream: Sequence[Alert], batch: int) -> dict[str, list[Took]]:
+    """Give each batch to every way in turn, so that a slow minute of the machine is everybody's."""
+    took: dict[str, list[Took]] = {name: [] for name in ways}
+    for start in range(0, len(stream), batch):
+        for name, way in ways.items():
+            wall, cpu = time.perf_counter(), time.thread_time()
+            way(stream[start : start + batch])
+            took[name].append(Took(time.perf_counter() - wall, time.thread_time() - cpu))
     return took
 
 
@@ -121,8 +147,8 @@ def _now(batch: Sequence[Alert]) -> int:
     return batch[-1].arr_ms + MINUTE_MS
 
 
-def floor(folder: Path, stream: Sequence[Alert], batch: int) -> list[float]:
-    """Insert the same rows by bare sqlite3 with the same durability: what the disk and SQLite alone allow."""
+def floor(folder: Path) -> Way:
+    """Return a way that inserts the same rows by bare sqlite3, as durably: what the disk and SQLite alone allow."""
     folder.mkdir()
     raw = sqlite3.connect(folder / "floor.db", isolation_level=None)
     raw.execute("PRAGMA journal_mode = TRUNCATE")
@@ -131,17 +157,44 @@ def floor(folder: Path, stream: Sequence[Alert], batch: int) -> list[float]:
         "CREATE TABLE alerts "
         "(alert_id TEXT UNIQUE, ts_ms, arr_ms, service, instance, alertname, severity, summary, status)"
     )
-    rows = [
-        (a.id, a.ts_ms, a.arr_ms, a.service, a.instance, a.alertname, a.severity, a.summary, a.status) for a in stream
-    ]
-    took = []
-    for start in range(0, len(rows), batch):
-        began = time.perf_counter()
+
+    def run(batch: Sequence[Alert]) -> None:
         raw.execute("BEGIN IMMEDIATE")
-        raw.executemany("INSERT INTO alerts VALUES (?,?,?,?,?,?,?,?,?)", rows[start : start + batch])
+        raw.executemany("INSERT INTO alerts VALUES (?,?,?,?,?,?,?,?,?)", [_floor_row(a) for a in batch])
         raw.execute("COMMIT")
-        took.append(time.perf_counter() - began)
-    return took
+
+    return run
+
+
+def _floor_row(a: Alert) -> tuple[object, ...]:
+    return (a.id, a.ts_ms, a.arr_ms, a.service, a.instance, a.alertname, a.severity, a.summary, a.status)
+
+
+def engine_alone(topology: dict[str, Any]) -> Way:
+    """Return a way that correlates in memory and stores nothing."""
+    engine = Engine(Topology.from_json(topology))
+
+    def run(batch: Sequence[Alert]) -> None:
+        for alert in batch:
+            engine.receive(alert)
+
+    return run
+
+
+def simple_methods(stream: Sequence[Alert], topology: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a line for each simple method of the bench; none where the bench is not there."""
+    if not correlation.has_bench():
+        return []
+    baselines = correlation.module("baselines")
+    lines = [{**a.model_dump(), "ts": a.ts_ms / 1000, "arr": a.arr_ms / 1000} for a in stream]
+    found = []
+    for name in correlation.METHODS:
+        known = baselines.Topology(topology)
+        wall, cpu = time.perf_counter(), time.thread_time()
+        baselines.METHODS[name](lines, known)
+        took = Took(time.perf_counter() - wall, time.thread_time() - cpu)
+        found.append(figures(f"in memory: {name}", [took], len(stream)))
+    return found
 
 
 def rebuild_ms(conn: Connection) -> float:
@@ -153,13 +206,15 @@ def rebuild_ms(conn: Connection) -> float:
         return (time.perf_counter() - began) * 1000
 
 
-def figures(name: str, took: list[float], count: int) -> dict[str, Any]:
+def figures(name: str, took: Sequence[Took], count: int) -> dict[str, Any]:
     """Return one line of the table. A batch's time is that of its slowest alert: nothing is answered before commit."""
-    ordered = sorted(took)
+    ordered = sorted(one.wall_s for one in took)
+    cpu_s = sum(one.cpu_s for one in took)
     return {
         "what": name,
-        "alerts_per_s": round(count / sum(took)),
-        "us_per_alert": round(sum(took) / count * 1e6, 1),
+        "alerts_per_s": round(count / sum(ordered)),
+        "alerts_per_cpu_s": round(count / cpu_s),
+        "cpu_us_per_alert": round(cpu_s / count * 1e6, 1),
         "batch_p50_ms": round(ordered[len(ordered) // 2] * 1000, 1),
         "batch_p99_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000, 1),
     }
@@ -179,14 +234,18 @@ def recorded(path: Path, now: int) -> tuple[list[Alert], float]:
 def measure(folder: Path, stream: Sequence[Alert], topology: dict[str, Any], batch: int) -> dict[str, Any]:
     """Run all ways over the same stream and return their figures and the desk that came of it."""
     count = len(stream)
-    rows = [figures("bare sqlite3, store", floor(folder / "floor", stream, batch), count)]
-    apart = new_desk(folder / "apart", topology)
-    stored = timed(apart, stream, batch, store)
-    folded = timed(apart, stream, batch, fold)
-    rows += [figures("store", stored, count), figures("fold what is stored", folded, count)]
-    rows.append(figures("store, then fold", [a + b for a, b in zip(stored, folded, strict=True)], count))
-    once = new_desk(folder / "once", topology)
-    rows.append(figures("store and fold at once", timed(once, stream, batch, take), count))
+    apart, once = new_desk(folder / "apart", topology), new_desk(folder / "once", topology)
+    ways = {
+        "bare sqlite3, store": floor(folder / "floor"),
+        "store": in_one(apart, store),
+        "fold what is stored": in_one(apart, fold),
+        "store and fold at once": in_one(once, take),
+        "the engine, in memory": engine_alone(topology),
+    }
+    took = race(ways, stream, batch)
+    both = [a.plus(b) for a, b in zip(took["store"], took["fold what is stored"], strict=True)]
+    rows = [figures(name, each, count) for name, each in {**took, "store, then fold": both}.items()]
+    rows += simple_methods(stream, topology)
     table = tables.incidents
     paging = func.sum(case((table.c.pages, 1), else_=0))
     with once.begin():
@@ -205,10 +264,10 @@ def measure(folder: Path, stream: Sequence[Alert], topology: dict[str, Any], bat
 
 
 def show(found: dict[str, Any]) -> None:
-    print(f"{'way':26}{'alerts/s':>10}{'us/alert':>10}{'batch p50':>12}{'batch p99':>12}")
+    print(f"{'way':26}{'alerts/s':>11}{'/CPU s':>11}{'CPU us':>9}{'batch p50':>12}{'batch p99':>12}")
     for row in found["rows"]:
         print(
-            f"{row['what']:26}{row['alerts_per_s']:>10,}{row['us_per_alert']:>10}"
+            f"{row['what']:26}{row['alerts_per_s']:>11,}{row['alerts_per_cpu_s']:>11,}{row['cpu_us_per_alert']:>9}"
             f"{row['batch_p50_ms']:>9} ms{row['batch_p99_ms']:>9} ms"
         )
     print(", ".join(f"{name} {value:,}" for name, value in found.items() if name != "rows"))

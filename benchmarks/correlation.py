@@ -54,11 +54,18 @@ def _whole(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def bench() -> Path:
-    default = Path(__file__).resolve().parents[2] / "shared" / "bench"
-    root = Path(os.environ.get("OPSPILOT_BENCH", default)) / "alerts"
-    if not (root / "score.py").exists():
+    if not has_bench():
         sys.exit("The alert bench is not here: set OPSPILOT_BENCH to its folder.")
-    return root
+    return _bench()
+
+
+def has_bench() -> bool:
+    return (_bench() / "score.py").exists()
+
+
+def _bench() -> Path:
+    default = Path(__file__).resolve().parents[2] / "shared" / "bench"
+    return Path(os.environ.get("OPSPILOT_BENCH", default)) / "alerts"
 
 
 def module(name: str) -> ModuleType:
