@@ -482,6 +482,7 @@ proposals = Table(
     Column("body", Text, nullable=False),
     Column("principal", Text, nullable=False),
     Column("asked", Text, nullable=False),  # what the agents' side wants: send, hold, withdraw
+    Column("asked_by", Text),  # the principal that asked to hold or withdraw it; null while nobody has
     Column("created_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     # Mirrored by the gate for the agent to read; decides nothing. Null until the gate has seen the row.

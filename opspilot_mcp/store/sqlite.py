@@ -144,7 +144,7 @@ def meaning(error: BaseException, path: Path) -> OpsPilotError:
     if name == "SQLITE_IOERR_DELETE":
         # In a sticky home only the gate's user may remove a journal that the gate left behind.
         return StoreUnusable(
-            f"The gate stopped in the middle of a write to {path.name}, and only its user can put that right. Start the "
+            f"The gate stopped in the middle of a write to {path.name}; only its user can put that right. Start the "
             "gate: it does so by itself."
         )
     return StoreUnusable(f"The database refused the change ({name}). Run `opspilot-mcp doctor`.")

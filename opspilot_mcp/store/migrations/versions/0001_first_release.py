@@ -264,6 +264,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("asked", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),
