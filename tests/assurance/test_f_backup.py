@@ -1,0 +1,163 @@
+"""ASSURANCE F09 and F11: damage is named, and a backup taken while others write is whole."""
+
+import asyncio
+import json
+import sqlite3
+import stat
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from opspilot_mcp import cli
+from opspilot_mcp.errors import StoreBusy, StoreUnusable
+from opspilot_mcp.gate import anchors
+from opspilot_mcp.store import audit, trail
+from opspilot_mcp.store.chain import Walk
+from opspilot_mcp.store.db import Db
+from opspilot_mcp.store.schema import DESK
+from tests.gate.conftest import NOON, House
+
+REPO = Path(__file__).parents[2]
+# Writes a change and its row in the record, again and again until it is told to stop; prints how many it wrote.
+_WRITER = """
+import asyncio, sys
+from pathlib import Path
+from opspilot_mcp import clock, settings
+from opspilot_mcp.app import open_app
+from opspilot_mcp.store import audit
+
+def write(conn, name, n):
+    audit.record(conn, "agent:x", "writer.wrote", f"{name}-{n}", now=clock.now_ms(), detail={"n": n})
+    conn.exec_driver_sql("INSERT INTO sweeps VALUES (?, 1)", (f"{name}-{n}",))
+
+async def go(home, name, stop):
+    written = 0
+    async with open_app(settings.load(home=Path(home)), principal="agent:x") as app:
+        while not Path(stop).exists():
+            await app.write(write, name, written)
+            written += 1
+            if written == 1:
+                print("writing", flush=True)
+    print(written)
+
+asyncio.run(go(*sys.argv[1:]))
+"""
+
+
+def flip(path: Path, where: bytes) -> None:
+    """Change one bit of the only place in a file that holds these bytes."""
+    content = bytearray(path.read_bytes())
+    assert content.count(where) == 1
+    content[content.index(where)] ^= 0x80
+    path.write_bytes(content)
+
+
+async def test_f09_flipped_byte_in_the_desk_is_named_by_its_row(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, 6):
+        await house.desk.write(audit.record, "agent:x", "ticket.created", "T-1", now=NOON, detail={"n": f"p{number}q"})
+
+    flip(house.root / "desk.db", b"p4q")
+    code = cli.run(["audit", "verify", "--home", str(house.root), "--json"])
+
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["sound"]) == (1, False)
+    assert (told["desk"]["verdict"]["first_bad"], told["gate"]["verdict"]["first_bad"]) == (4, None)
+
+
+async def test_f09_flipped_byte_in_the_gate_is_named_by_its_row(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await house.page()
+    [seq] = await house.gate.db.read(
+        lambda conn: conn.exec_driver_sql("SELECT seq FROM audit WHERE action = 'message.taken'").scalars().all()
+    )
+    await house.gate.close()
+
+    with closing(sqlite3.connect(house.gate.home.gate_db)) as raw:
+        [detail] = raw.execute("SELECT detail FROM audit WHERE seq = ?", (seq,)).fetchone()
+    flip(house.gate.home.gate_db, detail.encode())
+    code = cli.run(["audit", "verify", "--home", str(house.root)])
+
+    assert (code, f"First bad row: {seq}: row {seq} was changed" in capsys.readouterr().out) == (1, True)
+    house.gate = await type(house.gate).open(house.root, now=NOON)
+
+
+async def test_f09_flipped_page_header_is_refused_with_the_next_step(house: House, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"\0" * 40 + (house.root / "desk.db").read_bytes()[40:])
+
+    with pytest.raises(StoreUnusable, match="restore a backup"):
+        await Db(damaged, DESK).open()
+
+
+# -- backup under load -------------------------------------------------------------------------------------------------
+
+
+async def while_writing(house: House, processes: int, *, backups: int) -> tuple[int, list[Path]]:
+    """Take backups while processes write at the desk and the gate works; returns how many rows were written in all."""
+    stop = house.root.parent / "stop"
+    argv = [sys.executable, "-c", _WRITER, str(house.root)]
+    running = [
+        await asyncio.create_subprocess_exec(*argv, f"w{n}", str(stop), cwd=REPO, stdout=asyncio.subprocess.PIPE)
+        for n in range(processes)
+    ]
+    assert {await one.stdout.readline() for one in running if one.stdout} == {b"writing\n"}
+    made = [house.root.parent / f"copy{number}" for number in range(backups)]
+    try:
+        for minute, folder in enumerate(made, 1):
+            backup = asyncio.to_thread(cli.run, ["backup", str(folder), "--home", str(house.root)])
+            code, _ = await asyncio.gather(backup, work(house, folder.name, NOON + minute * 60_000))
+            assert code == 0
+    finally:
+        stop.touch()
+    counts = [int((await one.communicate())[0]) for one in running]
+    assert [one.returncode for one in running] == [0] * processes
+    return sum(counts), made
+
+
+async def work(house: House, key: str, now: int) -> None:
+    """Let the gate take, sign and send a message; a desk that is locked for over 2 s is tried again next turn."""
+    with suppress(StoreBusy):
+        await house.approve(await house.page(key=key))
+        await house.tick(now)
+
+
+async def check_backups(house: House, processes: int, *, backups: int) -> None:
+    written, made = await while_writing(house, processes, backups=backups)
+
+    held = [check_restored(folder, folder.with_name(f"{folder.name}-home")) for folder in made]
+
+    assert 0 < held[0] <= held[-1] <= written
+    with closing(sqlite3.connect(house.root / "desk.db")) as raw:
+        assert raw.execute("SELECT count(*) FROM audit WHERE action = 'writer.wrote'").fetchone() == (written,)
+
+
+def check_restored(folder: Path, home: Path) -> int:
+    """Restore a backup, and check that it is whole; returns how many rows the writers had written in it."""
+    assert cli.run(["restore", str(folder), "--home", str(home)]) == 0
+    for path in (home / "desk.db", home / "gate" / "gate.db"):
+        with closing(sqlite3.connect(path)) as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    gate, notes = anchors.check(home)
+    assert (gate.first_bad, trail.verify(home / "desk.db", Walk(notes.held)).first_bad) == (None, None)
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in home.rglob("*")}
+    assert modes == {(True, 0o700), (False, 0o600)}
+    with closing(sqlite3.connect(home / "desk.db")) as raw:
+        [rows] = raw.execute("SELECT count(*) FROM sweeps WHERE name LIKE 'w%-%'").fetchone()
+        [noted] = raw.execute("SELECT count(*) FROM audit WHERE action = 'writer.wrote'").fetchone()
+    assert rows == noted  # a change and its row are in it, or neither
+    return int(rows)
+
+
+async def test_f11_backup_while_four_processes_write_is_whole(house: House) -> None:
+    await check_backups(house, 4, backups=2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_f11_ten_backups_while_eight_processes_write_are_whole(house: House) -> None:
+    await check_backups(house, 8, backups=10)
