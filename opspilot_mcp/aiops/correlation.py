@@ -83,13 +83,7 @@ class Engine:
             del self._ids[next(iter(self._ids))]
         for loser, _ in placed.merged:
             self._home.pop(loser, None)
-        self._note(scope)
         return placed
-
-    def _note(self, scope: Scope) -> None:
-        """Take over which incidents of a scope changed."""
-        self._dirty |= scope.touched
-        scope.touched.clear()
 
     def _duplicate(self, alert: Alert) -> Placement:
         key = self._ids[alert.id]
@@ -99,7 +93,7 @@ class Engine:
     def _scope(self, cluster: str, env: str) -> Scope:
         scope = self._scopes.get((cluster, env))
         if scope is None:
-            scope = self._scopes[(cluster, env)] = Scope(cluster, env, self.topology)
+            scope = self._scopes[(cluster, env)] = Scope(cluster, env, self.topology, self._dirty)
         return scope
 
     def _place(self, scope: Scope, s: Signal) -> Placement:
@@ -141,7 +135,12 @@ class Engine:
     # ---- the same alert again
 
     def _told_again(self, scope: Scope, s: Signal) -> Placement | None:
-        return self._repeat(scope, s) or self._recurrence(scope, s) or self._quotation(scope, s)
+        again = self._repeat(scope, s)
+        if again is None and s.kind == "routine":
+            again = self._recurrence(scope, s)
+        if again is None and s.quotes is not None:
+            again = self._quotation(scope, s, s.quotes)
+        return again
 
     def _alive(self, scope: Scope, key: str | None, s: Signal) -> Incident | None:
         incident = scope.open.get(key) if key is not None else None
@@ -176,23 +175,21 @@ class Engine:
 
     def _recurrence(self, scope: Scope, s: Signal) -> Placement | None:
         """The same alert that states nothing, alone again."""
-        key = scope.by_lone.get((s.entity, s.name)) if s.kind == "routine" else None
-        incident = self._alive(scope, key, s)
+        incident = self._alive(scope, scope.by_lone.get((s.entity, s.name)), s)
         if incident is None:
             return None
         lag = s.ts_ms - incident.last_ms
         return self._join(scope, incident, s, reason("recurs", s, s.entity, 0, lag, 0.9), ())
 
-    def _quotation(self, scope: Scope, s: Signal) -> Placement | None:
+    def _quotation(self, scope: Scope, s: Signal, words: int) -> Placement | None:
         """Another monitor that repeats the words of an alert."""
-        key = scope.by_words.get(s.quotes) if s.quotes is not None else None
-        incident = self._alive(scope, key, s)
-        if incident is None or s.quotes is None or s.quotes not in incident.words:
+        incident = self._alive(scope, scope.by_words.get(words), s)
+        if incident is None or words not in incident.words:
             return None
-        lag = s.ts_ms - incident.words[s.quotes][0]
+        lag = s.ts_ms - incident.words[words][0]
         if abs(lag) > self.params.repeat_ms:
             return None
-        quoted = (m.also for m in reversed(incident.recent) if m.signal.said == s.quotes)
+        quoted = (m.also for m in reversed(incident.recent) if m.signal.said == words)
         return self._join(scope, incident, s, reason("quotes", s, s.entity, 0, lag, 0.98), next(quoted, ()))
 
     # ---- join or open
@@ -249,7 +246,6 @@ class Engine:
             return False
         scope.merge(scope.open[survivor], scope.open[loser])
         del self._home[loser]
-        self._note(scope)
         return True
 
     def split(self, key: str, entities: Iterable[str], new_key: str) -> bool:

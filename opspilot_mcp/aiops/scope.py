@@ -16,15 +16,16 @@ LATEST = 8  # incidents in which a burst may be going on
 class Scope:
     """Open incidents by key, and who stands where. Keys, not incidents, in the indexes: a merge changes few of them."""
 
-    def __init__(self, cluster: str, env: str, topology: Topology) -> None:
+    def __init__(self, cluster: str, env: str, topology: Topology, touched: dict[str, None]) -> None:
+        """`touched` takes the keys of the incidents that change; the engine's scopes share one."""
         self._topology = topology
+        self.touched = touched
         self.cluster = cluster
         self.env = env
         self.open: dict[str, Incident] = {}
         self.by_print: dict[str, str] = {}
         self.by_words: dict[int, str] = {}
         self.by_lone: dict[tuple[str, str], str] = {}
-        self.touched: dict[str, None] = {}  # keys that changed since the engine looked
         self._at: dict[str, dict[str, None]] = {}  # entity, host, change or shared cause -> keys
         self._faulty: dict[str, dict[str, None]] = {}  # entity with a fault -> keys
         self._harmed: dict[str, dict[str, int]] = {}  # the same entities -> the services such a fault can reach
@@ -38,9 +39,12 @@ class Scope:
         self.touched[key] = None
         self.by_print[s.fingerprint] = key
         self.by_words[s.text] = self.by_words[s.said] = key
-        for name, held in ((s.entity, incident.entities), (s.host, incident.hosts), (s.change, incident.changes)):
-            if name is not None and name in held:
-                self._stand(key, name)
+        if s.entity in incident.entities:
+            self._stand(key, s.entity)
+        if s.host is not None and s.host in incident.hosts:
+            self._stand(key, s.host)
+        if s.change is not None and s.change in incident.changes:
+            self._stand(key, s.change)
         if s.entity in incident.anchors:
             self._blame(key, s.entity)
             if s.name in incident.causes:

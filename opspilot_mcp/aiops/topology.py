@@ -196,7 +196,9 @@ class Topology:
 
     def in_maintenance(self, host: str | None, ts_ms: int) -> bool:
         """Whether planned work covers `host` at that instant."""
-        return host is not None and any(w.host == host and w.start_ms <= ts_ms <= w.end_ms for w in self.maintenance)
+        if host is None or not self.maintenance:
+            return False
+        return any(w.host == host and w.start_ms <= ts_ms <= w.end_ms for w in self.maintenance)
 
 
 def _adjacency(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
