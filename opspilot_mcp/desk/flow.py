@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection, insert, select, update
 
 from opspilot_mcp.clock import MINUTE_MS
-from opspilot_mcp.desk import learning, moves, paging, replies, routing, tickets, triage
+from opspilot_mcp.desk import learning, moves, paging, replies, routing, similar, tickets, triage
 from opspilot_mcp.desk.learning import Score
+from opspilot_mcp.desk.similar import Hint
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.desk.triage import Reading, Triaged
 from opspilot_mcp.engines import Brief, Draft, Engine, Letter, ReadAnswer, Taxonomy, templates
@@ -60,6 +61,7 @@ class Seen(NamedTuple):
     scored: Score
     took_ms: float
     wants_model: bool  # not certified, and a model's word on the category could help
+    hint: Hint | None
 
 
 def read_all(conn: Connection, ticket_ids: Sequence[str], *, policy: Policy) -> list[Seen]:
@@ -70,14 +72,15 @@ def read_all(conn: Connection, ticket_ids: Sequence[str], *, policy: Policy) -> 
 
 def _read_one(conn: Connection, ticket: Ticket, state: learning.State, policy: Policy) -> Seen:
     started = time.perf_counter()
-    plain = triage.read(ticket.subject, ticket.body, policy)
-    scored = learning.score(conn, ticket, state, stated=plain.stated)
+    plain, found = triage.read(ticket.subject, ticket.body, policy), similar.near(conn, ticket)
+    scored = learning.score(conn, ticket, state, stated=plain.stated, found=found)
     reading = triage.taught(plain, scored)
+    hint = similar.duplicate_of(conn, ticket, found)
     took_ms = (time.perf_counter() - started) * 1000
     asks = ticket.triaged_ms is None and triage.wants_model(
         reading, policy, state=state, scored=scored, ticket_id=ticket.id
     )
-    return Seen(ticket, reading, scored, took_ms, asks)
+    return Seen(ticket, reading, scored, took_ms, asks, hint)
 
 
 async def _ask_where_uncertified(engine: Engine, seen: Sequence[Seen], policy: Policy) -> list[Seen]:
@@ -124,6 +127,7 @@ def apply_all(conn: Connection, seen: Sequence[Seen], *, policy: Policy, actor: 
             one.reading,
             one.scored,
             state=state,
+            hint=one.hint,
             latency_ms=one.took_ms,
             policy=policy,
             actor=actor,

@@ -137,7 +137,7 @@ def _stem(word: str) -> str:
     return word
 
 
-def _terms(text: str) -> list[str]:
+def terms_of(text: str) -> list[str]:
     """Return the stemmed content words of a text, at most `MOST_WORDS`."""
     terms: list[str] = []
     for match in _WORD.finditer(fold(text[: MOST_WORDS * 20])):
@@ -162,7 +162,7 @@ def counts_of(subject: str, body: str) -> Counts:
 
     Words of the subject count once more by themselves: they tell more than the same words in a long body.
     """
-    head, terms = _terms(subject), _terms(f"{subject}\n{body}")
+    head, terms = terms_of(subject), terms_of(f"{subject}\n{body}")
     names = [*terms, *(f"{a} {b}" for a, b in pairwise(terms)), *(f"subject:{term}" for term in head)]
     found: dict[str, int] = {}
     for name in names:

@@ -7,12 +7,12 @@ the head and the scale are one JSON row each. A review changes them all in the t
 import json
 import random
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from opspilot_mcp.desk import calibration, learner, moves, p1_learning, p1_net, routing, tickets, weights
+from opspilot_mcp.desk import calibration, learner, moves, p1_learning, p1_net, routing, similar, tickets, weights
 from opspilot_mcp.desk.calibration import Point, Scale
 from opspilot_mcp.desk.certificate import WINDOW, Frozen, Gate, Terms
 from opspilot_mcp.desk.facts import Kind
@@ -21,7 +21,7 @@ from opspilot_mcp.desk.p1_learning import P1State
 from opspilot_mcp.desk.tickets import Priority, Ticket
 from opspilot_mcp.errors import IllegalMove, InvalidInput, quoted
 from opspilot_mcp.policy import Policy
-from opspilot_mcp.store import audit, fulltext, ids
+from opspilot_mcp.store import audit, ids
 from opspilot_mcp.store.schema import learner_state, reviews, triages
 from opspilot_mcp.store.schema import tickets as ticket_rows
 
@@ -106,15 +106,25 @@ def _save(conn: Connection, state: State) -> None:
 # -- scoring ----------------------------------------------------------------------------------------------------------
 
 
-def score(conn: Connection, ticket: Ticket, state: State, *, stated: Iterable[Kind] = ()) -> Score:
-    """Return what the learners say of a ticket that states facts of these kinds. Reads only its own words' rows."""
+def score(
+    conn: Connection,
+    ticket: Ticket,
+    state: State,
+    *,
+    stated: Iterable[Kind] = (),
+    found: Sequence[tuple[int, float]] | None = None,
+) -> Score:
+    """Return what the learners say of a ticket that states facts of these kinds. Reads only its own words' rows.
+
+    `found` is what `similar.near` returned for it, where the caller has it.
+    """
     head = state.head
     if not head.categories:
         return Score(None, 0.0, 0.0, False, ())
     counts = learner.counts_of(ticket.subject, ticket.body)
     for_net = p1_net.counts_of(counts, stated)
     rows = weights.load(conn, for_net if state.p1.is_ready else counts)
-    near = _nearest(conn, ticket, epoch=head.epoch)
+    near = _reviewed(conn, similar.near(conn, ticket) if found is None else found, epoch=head.epoch)
     chances = learner.probabilities(head, rows["category"], counts)
     predicted, raw = learner.best(learner.fuse(chances, [(label, closeness) for _, label, closeness in near]))
     calibrated = round(state.scale.apply(raw), 6) if predicted is not None else 0.0
@@ -123,10 +133,9 @@ def score(conn: Connection, ticket: Ticket, state: State, *, stated: Iterable[Ki
     return Score(predicted, raw, calibrated, ready, nearest, p1_learning.score(state.p1, rows["p1"], for_net))
 
 
-def _nearest(conn: Connection, ticket: Ticket, *, epoch: int) -> list[tuple[int, str, float]]:
-    """Return (number, category, closeness) of the reviewed tickets nearest to this one, best first."""
-    found = fulltext.nearest(conn, f"{ticket.subject}\n{ticket.body[:4000]}", limit=5 * NEIGHBOURS)
-    numbers = [number for number, _ in found if number != ticket.number]
+def _reviewed(conn: Connection, found: Sequence[tuple[int, float]], *, epoch: int) -> list[tuple[int, str, float]]:
+    """Return (number, category, closeness) of the reviewed tickets among those found, best first."""
+    numbers = [number for number, _ in found]
     labels: dict[int, str] = {}
     for row in conn.execute(_REVIEWED, {"numbers": numbers, "epoch": epoch}):
         labels[row.ticket_id] = row.category

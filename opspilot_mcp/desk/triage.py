@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert
 
 from opspilot_mcp import engines
-from opspilot_mcp.desk import certificate, facts, learner, moves, p1_net, routing, rules, tickets
+from opspilot_mcp.desk import certificate, facts, learner, moves, p1_net, routing, rules, similar, tickets
 from opspilot_mcp.desk.certificate import Gate
 from opspilot_mcp.desk.learning import Score, State
 from opspilot_mcp.desk.p1_net import Net
 from opspilot_mcp.desk.routing import Route
+from opspilot_mcp.desk.similar import Hint
 from opspilot_mcp.desk.tickets import Priority, Sentiment, Ticket
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit
@@ -187,6 +188,7 @@ def apply(
     scored: Score,
     *,
     state: State,
+    hint: Hint | None,
     latency_ms: float,
     policy: Policy,
     actor: str,
@@ -196,6 +198,9 @@ def apply(
     ticket = tickets.get(conn, ticket_id)
     if ticket.triaged_ms is not None or ticket.status in ("resolved", "closed"):
         return Triaged(ticket, False, tuple(tickets.latest_why(conn, ticket.number)))
+    if hint is not None:
+        similar.keep(conn, ticket, hint, now=now)
+        reading = reading.model_copy(update={"why": (*reading.why, hint.words())})
     decision = decide(reading, policy, state=state, scored=scored, ticket_id=ticket.id)
     priority = ticket.priority or reading.priority
     route = routing.route(priority, reading.category, needs_person=decision.kind != "auto", policy=policy)

@@ -247,8 +247,9 @@ duplicate_hints = Table(
     metadata,
     Column("ticket_id", ForeignKey("tickets.id"), primary_key=True, autoincrement=False),
     Column("other_id", ForeignKey("tickets.id"), nullable=False, index=True),
-    Column("score", Float, nullable=False),  # the share of such suggestions that were right
-    Column("shared", Text, nullable=False),  # JSON list: what both texts hold, strangers' words
+    Column("alike", Float, nullable=False),  # how much of their words is shared, 0 to 1
+    Column("shared", Text, nullable=False),  # JSON list: names both texts hold, strangers' words
+    Column("same_requester", Boolean, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
 )
 
