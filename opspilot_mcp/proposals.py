@@ -42,6 +42,7 @@ class Proposal(BaseModel):
     body: str
     principal: str
     asked: Literal["send", "hold", "withdraw"]
+    asked_by: str | None = None
     created_ms: int
     updated_ms: int
     outcome: Outcome | None
@@ -178,7 +179,8 @@ def recent(conn: Connection, *, waiting: bool, before: int | None = None, limit:
     if waiting:
         open_outcomes = [outcome for outcome in WAITING if outcome]
         query = query.where(
-            proposals.c.asked != "withdraw", proposals.c.outcome.is_(None) | proposals.c.outcome.in_(open_outcomes)
+            (proposals.c.asked != "withdraw") | (proposals.c.outcome == "held"),  # people may hold what was withdrawn
+            proposals.c.outcome.is_(None) | proposals.c.outcome.in_(open_outcomes),
         )
     if before is not None:
         query = query.where(proposals.c.id < before)
@@ -190,6 +192,8 @@ def ask(
 ) -> Proposal:
     """Ask people's side to hold or withdraw: the safe direction only, a hold is lifted by a person.
 
+    A withdrawal of what another principal proposed, or a person signed, becomes a hold there: nobody's message is
+    lost without a person.
     Raises IllegalMove when the message has already left or been decided.
     """
     found = get(conn, proposal_id)
@@ -200,9 +204,10 @@ def ask(
         .where(
             proposals.c.id == found.number,
             proposals.c.asked.in_(["send"] if asked == "hold" else ["send", "hold"]),
-            proposals.c.outcome.is_(None) | proposals.c.outcome.in_(["pending", "held", "approved", "retry"]),
+            proposals.c.outcome.is_(None)
+            | proposals.c.outcome.in_(["pending", "held", "approved", "retry", "expired"]),
         )
-        .values(asked=asked, updated_ms=now)
+        .values(asked=asked, asked_by=principal, updated_ms=now)
     ).rowcount
     if won != 1:
         raise IllegalMove(f"{found.id} is {found.state} and cannot be changed. list_approvals shows what became of it.")

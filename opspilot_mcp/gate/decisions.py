@@ -344,8 +344,9 @@ def edit_and_approve(
 
 
 def lift(conn: Connection, authority: Authority, session: Session, message_id: str, *, now: int) -> Decision:
-    """End a hold: the message waits for a signature again."""
-    return _back(conn, authority, session, message_id, ("held",), "hold lifted", "message.lifted", now=now)
+    """End a hold, or bring back what an agent withdrew: the message waits for a signature again."""
+    expect: tuple[State, ...] = ("held", "withdrawn")
+    return _back(conn, authority, session, message_id, expect, "brought back", "message.lifted", now=now)
 
 
 def resolve(

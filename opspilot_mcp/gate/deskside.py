@@ -56,6 +56,7 @@ class SourceRow(BaseModel):
     body: str = Field(max_length=200_000)
     principal: str = Field(max_length=500)
     asked: str = Field(pattern=r"^(send|hold|withdraw)$")
+    asked_by: str | None = Field(default=None, max_length=500)
     outcome: str | None
 
     @property
@@ -235,6 +236,7 @@ _COLUMNS = [
     proposals.c.body,
     proposals.c.principal,
     proposals.c.asked,
+    proposals.c.asked_by,
     proposals.c.outcome,
 ]
 
@@ -362,5 +364,5 @@ def _thread(conn: Connection, ticket: int) -> str:
 
 
 def clear_hold(conn: Connection, number: int) -> None:
-    """Take back the agents' wish to hold once a person has lifted it, so that it can be asked again."""
-    conn.execute(update(proposals).where(proposals.c.id == number, proposals.c.asked == "hold").values(asked="send"))
+    """Take back the agents' wish to stop a message once a person has lifted it, so that it can be asked again."""
+    conn.execute(update(proposals).where(proposals.c.id == number, proposals.c.asked != "send").values(asked="send"))

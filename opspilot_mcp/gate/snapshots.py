@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from opspilot_mcp import text as plain
 from opspilot_mcp.errors import InvalidInput, NotFound
 from opspilot_mcp.gate import audit, canonical, compose, links, risks
 from opspilot_mcp.gate import state as gate_standing
@@ -154,7 +155,27 @@ def _take_one(conn: Connection, row: SourceRow, facts: Facts | None, policy: Gat
     if why_void:
         set_state(conn, number, "void", why_void, now=now)
     elif row.asked != "send":
-        set_state(conn, number, "held" if row.asked == "hold" else "withdrawn", "asked by the agents' side", now=now)
+        set_state(conn, number, *stopped(row, is_signed=False), now=now)
+
+
+def stopped(row: SourceRow, *, is_signed: bool) -> tuple[State, str]:
+    """Return (state, why) for a message the agents' side wants stopped.
+
+    Who proposed it may take it back while nobody has signed it. Any other is held: it does not leave either, but a
+    person sees who asked and can lift it, so that no agent makes another's message disappear.
+    """
+    who = _named(row.asked_by or "an agent")
+    if row.asked == "hold":
+        return "held", f"held by {who}"
+    if is_signed:
+        return "held", f"{who} asked to withdraw it after a person had signed; a person lifts or rejects it"
+    if row.asked_by != row.principal:
+        return "held", f"{who} asked to withdraw what {_named(row.principal)} proposed; a person lifts or rejects it"
+    return "withdrawn", f"withdrawn by {who}"
+
+
+def _named(principal: str) -> str:
+    return plain.cap(plain.one_line(principal), 80)[0]
 
 
 def why_stale(row: SourceRow, facts: Facts | None) -> str:
@@ -346,6 +367,18 @@ def void_signatures(conn: Connection, number: int) -> None:
     conn.execute(
         update(approvals).where(approvals.c.message_id == number, approvals.c.state == "valid").values(state="void")
     )
+
+
+def is_signed(conn: Connection, number: int) -> bool:
+    """Whether any person's signature on a message is in force."""
+    signed = select(approvals.c.id).where(approvals.c.message_id == number, approvals.c.state == "valid").limit(1)
+    return conn.execute(signed).first() is not None
+
+
+def withdrawn(conn: Connection, *, since_ms: int, limit: int) -> list[Message]:
+    """Return what agents took back since then, newest first."""
+    query = select(*_COLUMNS).where(messages.c.state == "withdrawn", messages.c.state_ms >= since_ms)
+    return [record({**row}) for row in conn.execute(query.order_by(messages.c.id.desc()).limit(limit)).mappings()]
 
 
 def counts(conn: Connection) -> dict[str, int]:

@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from opspilot_mcp import clock, settings
 from opspilot_mcp.errors import InvalidInput, NotAllowed, OpsPilotError
-from opspilot_mcp.gate import approvers, running, screen, service, state
+from opspilot_mcp.gate import approvers, running, screen, service, snapshots, state
 from opspilot_mcp.gate.decisions import Decision
 from opspilot_mcp.gate.service import Gate, open_gate
 
@@ -176,8 +176,16 @@ def pending(*, limit: int = 50, home: Home = None) -> None:
             for message in found[:limit]:
                 _say(screen.line(message))
             _say(_left(len(found), limit))
+            for line in await _withdrawn(gate):
+                _say(line)
 
     _run(work())
+
+
+async def _withdrawn(gate: Gate) -> list[str]:
+    """Return a line for each message that agents took back in the last day: none disappears unseen."""
+    taken_back = await gate.db.read(snapshots.withdrawn, since_ms=clock.now_ms() - clock.DAY_MS, limit=20)
+    return [f"{one.id} for {one.subject}: {one.detail}. Bring it back with gate lift {one.id}" for one in taken_back]
 
 
 def _left(found: int, limit: int) -> str:
@@ -320,7 +328,7 @@ def hold(message_id: str, *, home: Home = None) -> None:
 
 @app.command
 def lift(message_id: str, *, who: Who = None, passphrase_file: PassphraseFile = None, home: Home = None) -> None:
-    """End a hold; the message waits for a signature again."""
+    """End a hold, or bring back what an agent withdrew; the message waits for a signature again."""
 
     async def decide(gate: Gate) -> Decision:
         session = await _sign_in(gate, who, passphrase_file)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 from opspilot_mcp import proposals
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.gate import audit, compose, snapshots, state
-from opspilot_mcp.gate.deskside import Look
+from opspilot_mcp.gate.deskside import Look, SourceRow
 from opspilot_mcp.gate.dispatch import why_void
 from opspilot_mcp.gate.schema import messages
 from opspilot_mcp.gate.snapshots import OPEN, Message
@@ -49,17 +49,18 @@ def follow(conn: Connection, looks: Mapping[int, Look], *, now: int) -> int:
         if why := why_void(message, look):
             changed += _end(conn, message, "void", why, now=now)
         elif look and look.row and look.row.asked != message.asked:
-            changed += _heed(conn, message, look.row.asked, now=now)
+            changed += _heed(conn, message, look.row, now=now)
         elif look and look.facts:
             _warn(conn, message, look.facts.version)
     return changed
 
 
-def _heed(conn: Connection, message: Message, asked: str, *, now: int) -> int:
-    conn.execute(update(messages).where(messages.c.id == message.number).values(asked=asked))
-    if asked == "send":
+def _heed(conn: Connection, message: Message, row: SourceRow, *, now: int) -> int:
+    conn.execute(update(messages).where(messages.c.id == message.number).values(asked=row.asked))
+    if row.asked == "send":
         return 0
-    return _end(conn, message, "held" if asked == "hold" else "withdrawn", "asked by the agents' side", now=now)
+    to, why = snapshots.stopped(row, is_signed=snapshots.is_signed(conn, message.number))
+    return _end(conn, message, to, why, now=now)
 
 
 def _end(conn: Connection, message: Message, to: snapshots.State, why: str, *, now: int) -> int:
