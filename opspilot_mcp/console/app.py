@@ -148,7 +148,7 @@ async def _forgetting(app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        await app.state.door.hand.close()
+        await app.state.door.close()
 
 
 # -- running -----------------------------------------------------------------------------------------------------------

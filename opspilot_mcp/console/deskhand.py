@@ -45,6 +45,11 @@ _INSERTS = {
 _DELETES = {*_LEARNER, schema.incident_tickets.name, schema.ticket_tags.name}
 
 
+def may_only_read(action: int, _1: str | None, _2: str | None, _schema: str | None, inner: str | None) -> int:
+    """Answer SQLite: let through plain reads alone."""
+    return sqlite3.SQLITE_OK if deskside.may_read(action, inner) else sqlite3.SQLITE_DENY
+
+
 def may(action: int, first: str | None, second: str | None, _schema: str | None, inner: str | None) -> int:
     """Answer SQLite: let through plain reads and the writes a person's correction, draft or link needs."""
     is_write = (

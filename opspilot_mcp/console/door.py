@@ -32,6 +32,7 @@ T = TypeVar("T")
 MAX_FORM_BYTES = 400_000  # 20,000 characters of four bytes, percent-encoded, and the small fields
 _MAX_POLICY_BYTES = 1_000_000
 _FORM_TIMEOUT_S = 15.0
+_COUNT_S = 6.0  # under the desk's own patience of 10 s: with a rollback journal a read holds writers up
 _MAX_FIELDS = 20
 _HERE = Path(__file__).parent
 
@@ -61,16 +62,26 @@ class Door:
     # scrypt takes 64 MB: one passphrase at a time.
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # Figures over a period: instant and value, by name and days. Counting a quarter of a busy desk takes a second.
+    counted: dict[tuple[str, int], tuple[int, Any]] = field(default_factory=dict)
     # A connection of its own: what a person changes at the desk never waits behind, or holds up, the gate's.
     hand: deskside.Desk = field(init=False)
+    # And one for counting: it may take seconds, and no page waits behind it.
+    slow: deskside.Desk = field(init=False)
 
     def __post_init__(self) -> None:
         self.hand = deskside.Desk(self.gate.home.desk_db, deskhand.may)
+        self.slow = deskside.Desk(self.gate.home.desk_db, deskhand.may_only_read, step_s=_COUNT_S)
 
     @property
     def cookie_name(self) -> str:
         # Browsers do not keep the cookies of two ports apart; the name does.
         return f"opspilot-console-{self.authority.rpartition(':')[2]}"
+
+    async def close(self) -> None:
+        """Close the connections this door opened itself."""
+        await self.hand.close()
+        await self.slow.close()
 
     async def instant(self) -> int:
         """Return the instant sign-ins are judged by: the gate's, which a clock set back does not turn back."""
@@ -86,12 +97,12 @@ class Door:
 
     async def desk(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a reading room function on the desk's file. Raises OpsPilotError, also for rows that make no sense."""
-        try:
-            async with self.reading:
-                return await self.gate.desk.read(fn, *args, **kwargs)
-        except (ValueError, TypeError, LookupError, RecursionError):
-            # Whatever somebody wrote into the file, a page says so and the console goes on.
-            raise StoreUnusable("The desk's rows cannot be read. Run `opspilot-mcp doctor`.") from None
+        async with self.reading:
+            return await _read(self.gate.desk, fn, *args, **kwargs)
+
+    async def count(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a room function that counts over a long period, as `desk` does but on a connection of its own."""
+        return await _read(self.slow, fn, *args, **kwargs)
 
     async def change(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a room function that changes the desk, as one transaction that may write `deskhand`'s columns only."""
@@ -115,6 +126,16 @@ class Door:
             return await self.desk(fn, *args, **kwargs)
         except OpsPilotError:
             return None
+
+
+async def _read(
+    desk: deskside.Desk, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    try:
+        return await desk.read(fn, *args, **kwargs)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        # Whatever somebody wrote into the file, a page says so and the console goes on.
+        raise StoreUnusable("The desk's rows cannot be read. Run `opspilot-mcp doctor`.") from None
 
 
 def _read_policy(path: Path) -> Policy:

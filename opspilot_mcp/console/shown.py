@@ -61,6 +61,16 @@ def state_words(state: str) -> str:
     return STATES.get(state, state)
 
 
+def done(action: str) -> str:
+    """Return a timeline's or record's action in words: `incident.ticket_linked` is "ticket linked"."""
+    return action.rpartition(".")[2].replace("_", " ")
+
+
+def dollars(amount: float) -> str:
+    """Return an amount with as many digits as tell it from nothing."""
+    return f"${amount:.4f}" if amount >= 0.01 or amount == 0 else f"${amount:.6f}"
+
+
 def grouped(number: int) -> str:
     """Return a count with thin blanks between thousands."""
     return f"{number:,}".replace(",", "\u202f")
@@ -88,6 +98,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "segments": segments,
     "state_words": state_words,
     "grouped": grouped,
+    "done": done,
+    "dollars": dollars,
     "referenced": referenced,
     "capitalised": lambda sentence: sentence[:1].upper() + sentence[1:],
     "plain": lambda name: str(name or "").replace("_", " "),

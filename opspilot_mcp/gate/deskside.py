@@ -95,12 +95,13 @@ Authorize = Callable[[int, str | None, str | None, str | None, str | None], int]
 class Desk:
     """The gate's connection to the desk database, opened when the file exists.
 
-    `may` decides what each statement may touch, as SQLite's authorizer is asked.
+    `may` decides what each statement may touch, as SQLite's authorizer is asked; `step_s` bounds each transaction.
     """
 
-    def __init__(self, path: Path, may: Authorize | None = None) -> None:
+    def __init__(self, path: Path, may: Authorize | None = None, *, step_s: float = _STEP_S) -> None:
         self.path = path
         self._may = may or _authorize
+        self._step_s = step_s
         self._thread: sqlite.ThreadConnection | None = None
         self._reading: Connection | None = None
         self._writing: Connection | None = None
@@ -131,7 +132,7 @@ class Desk:
 
     def _transact(self, conn: Connection | None, work: Callable[[Connection], T]) -> T:
         assert conn is not None  # noqa: S101 - _open came first
-        deadline = time.monotonic() + _STEP_S
+        deadline = time.monotonic() + self._step_s
         raw = conn.connection.dbapi_connection
         assert isinstance(raw, sqlite3.Connection)  # noqa: S101
         raw.set_progress_handler(lambda: int(time.monotonic() > deadline), 10_000)

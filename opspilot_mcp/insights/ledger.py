@@ -4,10 +4,14 @@ A call that costs money is written at its worst price before it is made (`reserv
 (`settle`). A process that dies in between leaves the worst price in the ledger: the daily budget fails closed.
 """
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from opspilot_mcp.clock import DAY_MS
 from opspilot_mcp.engines import Usage
@@ -17,11 +21,25 @@ from opspilot_mcp.store.db import Db
 from opspilot_mcp.store.ledger import AiCall, record
 from opspilot_mcp.store.schema import ai_calls
 
-__all__ = ["AiCall", "AiUsage", "DeskPurse", "Line", "recent", "record", "reserve", "settle", "spent_today", "usage"]
+__all__ = [
+    "AiCall",
+    "AiUsage",
+    "DeskPurse",
+    "Line",
+    "cost_over_time",
+    "page",
+    "recent",
+    "record",
+    "reserve",
+    "settle",
+    "spent_today",
+    "usage",
+]
 
 RESERVED = "reserved"
 _MAX_ROWS = 500
 _IN_PERIOD = (ai_calls.c.at_ms > bindparam("since"), ai_calls.c.at_ms <= bindparam("until"))
+_SUMMED = ("input_tokens", "output_tokens", "cached_tokens", "cost_usd")
 _GROUP = (ai_calls.c.operation, ai_calls.c.engine, ai_calls.c.model)
 
 
@@ -108,52 +126,43 @@ class DeskPurse:
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
-_PLACED = (
-    select(
-        ai_calls,
-        func.row_number().over(partition_by=_GROUP, order_by=ai_calls.c.latency_ms).label("place"),
-        func.count().over(partition_by=_GROUP).label("of"),
-    )
-    .where(*_IN_PERIOD)
-    .subquery()
-)
+_CALLS = select(
+    *_GROUP,
+    ai_calls.c.subject,
+    ai_calls.c.outcome,
+    *(ai_calls.c[name] for name in _SUMMED),
+    ai_calls.c.latency_ms,
+).where(*_IN_PERIOD)
 
 
-def _percentile(percent: int) -> ColumnElement[float]:
-    # Nearest rank: place ceil(p * n), in whole numbers so that SQLite and Postgres agree.
-    rank = (_PLACED.c.of * literal_column(str(percent)) + literal_column("99")) // literal_column("100")
-    return func.max(case((_PLACED.c.place == rank, _PLACED.c.latency_ms))).label(f"p{percent}")
+@dataclass
+class _Taken:
+    """What the calls of one group took so far."""
 
-
-_LINES = select(
-    _PLACED.c.operation,
-    _PLACED.c.engine,
-    _PLACED.c.model,
-    func.count().label("calls"),
-    func.count(_PLACED.c.subject.distinct()).label("tickets"),
-    *(func.sum(_PLACED.c[name]).label(name) for name in ("input_tokens", "output_tokens", "cached_tokens", "cost_usd")),
-    func.avg(_PLACED.c.latency_ms).label("average"),
-    _percentile(50),
-    _percentile(95),
-).group_by(_PLACED.c.operation, _PLACED.c.engine, _PLACED.c.model)
-_OUTCOMES = (
-    select(*_GROUP, ai_calls.c.outcome, func.count().label("calls"))
-    .where(*_IN_PERIOD)
-    .group_by(*_GROUP, ai_calls.c.outcome)
-    .order_by(func.count().desc(), ai_calls.c.outcome)
-)
-_SUBJECTS = select(func.count(ai_calls.c.subject.distinct())).where(*_IN_PERIOD)
+    subjects: set[str] = field(default_factory=set)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    sums: list[float] = field(default_factory=lambda: [0] * len(_SUMMED))
+    latencies: list[float] = field(default_factory=list)
 
 
 def usage(conn: Connection, since_ms: int, until_ms: int) -> AiUsage:
-    """Return what the calls in `(since, until]` took, a line for each operation and model."""
-    period = {"since": since_ms, "until": until_ms}
-    outcomes: dict[tuple[str, str, str], dict[str, int]] = {}
-    for row in conn.execute(_OUTCOMES, period):
-        outcomes.setdefault((row.operation, row.engine, row.model), {})[row.outcome] = row.calls
-    lines = [_line(dict(row), outcomes) for row in conn.execute(_LINES, period).mappings()]
+    """Return what the calls in `(since, until]` took, a line for each operation and model.
+
+    One pass over the calls: windows and distinct counts over 100,000 of them cost SQLite three seconds.
+    """
+    groups: dict[tuple[str, str, str], _Taken] = {}
+    for operation, engine, model, subject, outcome, *numbers, latency_ms in conn.execute(
+        _CALLS, {"since": since_ms, "until": until_ms}
+    ):
+        taken = groups.setdefault((operation, engine, model), _Taken())
+        taken.subjects.add(subject)
+        taken.outcomes[outcome] += 1
+        for at, number in enumerate(numbers):
+            taken.sums[at] += number
+        taken.latencies.append(latency_ms)
+    lines = [_line(names, taken) for names, taken in groups.items()]
     lines.sort(key=lambda line: (-line.cost_usd, -line.calls, line.operation, line.model))
-    tickets, cost = conn.execute(_SUBJECTS, period).scalar_one(), sum(line.cost_usd for line in lines)
+    tickets, cost = len(set().union(*(one.subjects for one in groups.values()))), sum(line.cost_usd for line in lines)
     return AiUsage(
         since_ms=since_ms,
         until_ms=until_ms,
@@ -165,20 +174,73 @@ def usage(conn: Connection, since_ms: int, until_ms: int) -> AiUsage:
     )
 
 
-def _line(row: dict[str, object], outcomes: dict[tuple[str, str, str], dict[str, int]]) -> Line:
-    key = (str(row["operation"]), str(row["engine"]), str(row["model"]))
-    cost, tickets = float(str(row["cost_usd"])), int(str(row["tickets"]))
-    return Line.model_validate(
-        {
-            **row,
-            "model": shown(key[2]),
-            "cost_per_ticket_usd": cost / tickets,
-            "latency_avg_ms": row["average"],
-            "latency_p50_ms": row["p50"],
-            "latency_p95_ms": row["p95"],
-            "outcomes": outcomes[key],
-        }
+def _percentile(ascending: Sequence[float], percent: int) -> float:
+    """Return the percentile by nearest rank: place ceil(p * n)."""
+    return ascending[-(-len(ascending) * percent // 100) - 1]
+
+
+def _line(names: tuple[str, str, str], taken: _Taken) -> Line:
+    latencies = sorted(taken.latencies)
+    sums = dict(zip(_SUMMED, taken.sums, strict=True))
+    return Line(
+        operation=names[0],
+        engine=names[1],
+        model=shown(names[2]),
+        calls=len(latencies),
+        tickets=len(taken.subjects),
+        input_tokens=int(sums["input_tokens"]),
+        output_tokens=int(sums["output_tokens"]),
+        cached_tokens=int(sums["cached_tokens"]),
+        cost_usd=sums["cost_usd"],
+        cost_per_ticket_usd=sums["cost_usd"] / len(taken.subjects),
+        latency_avg_ms=sum(latencies) / len(latencies),
+        latency_p50_ms=_percentile(latencies, 50),
+        latency_p95_ms=_percentile(latencies, 95),
+        outcomes=dict(sorted(taken.outcomes.items(), key=lambda one: (-one[1], one[0]))),
     )
+
+
+class CallPage(NamedTuple):
+    """Calls, newest first, and where to go on."""
+
+    calls: list[AiCall]
+    next_cursor: str | None
+
+
+_NEWEST = select(ai_calls).order_by(ai_calls.c.at_ms.desc(), ai_calls.c.id.desc()).limit(bindparam("most"))
+_OLDER = _NEWEST.where(
+    (ai_calls.c.at_ms < bindparam("at")) | ((ai_calls.c.at_ms == bindparam("at")) & (ai_calls.c.id < bindparam("id")))
+)
+_CURSOR = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
+
+
+def page(conn: Connection, *, cursor: str | None = None, limit: int = 50) -> CallPage:
+    """Return one page of all calls. Raises InvalidInput for a cursor this function did not make."""
+    place = _CURSOR.fullmatch(cursor) if cursor is not None else None
+    if cursor is not None and place is None:
+        raise InvalidInput("The cursor is not one of ours. Pass next_cursor of the page before, or leave it out.")
+    values = {"most": limit + 1} | ({"at": int(place[1]), "id": int(place[2])} if place else {})
+    rows = conn.execute(_OLDER if place else _NEWEST, values).mappings().all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    return CallPage(
+        [AiCall.model_validate(dict(row)) for row in rows[:limit]],
+        f"{last['at_ms']}.{last['id']}" if last else None,
+    )
+
+
+_COST_STEP = (ai_calls.c.at_ms - bindparam("since")) // bindparam("step")
+_COST_OVER_TIME = (
+    select(_COST_STEP.label("at"), func.sum(ai_calls.c.cost_usd).label("cost"))
+    .where(ai_calls.c.at_ms >= bindparam("since"), ai_calls.c.at_ms < bindparam("until"))
+    .group_by(_COST_STEP)
+)
+
+
+def cost_over_time(conn: Connection, since_ms: int, until_ms: int, *, step_ms: int) -> list[tuple[int, float]]:
+    """Return (start, dollars) for each step of `[since, until)`, oldest first, those without a call too."""
+    period = {"since": since_ms, "until": until_ms, "step": step_ms}
+    spent = {row.at: row.cost for row in conn.execute(_COST_OVER_TIME, period)}
+    return [(start, spent.get(at, 0.0)) for at, start in enumerate(range(since_ms, until_ms, step_ms))]
 
 
 def recent(conn: Connection, limit: int = 20) -> list[AiCall]:

@@ -27,6 +27,16 @@ _BY_ALL = (
 )
 _IS_OPEN = (tickets.c.status.in_(OPEN_STATUSES), tickets.c.merged_into.is_(None))
 _BACKLOG = select(tickets.c.status, func.count()).where(*_IS_OPEN).group_by(tickets.c.status)
+_STEP = (tickets.c.created_ms - bindparam("since")) // bindparam("step")
+_OVER_TIME = (
+    select(_STEP.label("at"), func.count().label("tickets"))
+    .where(
+        tickets.c.created_ms >= bindparam("since"),
+        tickets.c.created_ms < bindparam("until"),
+        tickets.c.merged_into.is_(None),
+    )
+    .group_by(_STEP)
+)
 _UNTRIAGED = select(func.count()).where(tickets.c.triaged_ms.is_(None), *_IS_OPEN)
 
 
@@ -52,7 +62,7 @@ class Volume(BaseModel):
 
 def count(conn: Connection, since_ms: int, until_ms: int) -> Volume:
     """Return the period's counts, largest first, and the backlog: every open ticket, whenever it was made."""
-    period = {"since": since_ms, "until": until_ms}
+    period = _period(since_ms, until_ms)
     tables: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
     merged = 0
     for row in conn.execute(_BY_ALL, period).mappings():
@@ -72,6 +82,16 @@ def count(conn: Connection, since_ms: int, until_ms: int) -> Volume:
         backlog_by_status=_largest_first(backlog),
         untriaged=conn.execute(_UNTRIAGED).scalar_one(),
     )
+
+
+def over_time(conn: Connection, since_ms: int, until_ms: int, *, step_ms: int) -> list[tuple[int, int]]:
+    """Return (start, tickets that came) for each step of `[since, until)`, oldest first, those without one too."""
+    counts = {row.at: row.tickets for row in conn.execute(_OVER_TIME, _period(since_ms, until_ms) | {"step": step_ms})}
+    return [(start, counts.get(at, 0)) for at, start in enumerate(range(since_ms, until_ms, step_ms))]
+
+
+def _period(since_ms: int, until_ms: int) -> dict[str, int]:
+    return {"since": since_ms, "until": until_ms}
 
 
 def shown(name: str | None) -> str:

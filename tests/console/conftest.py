@@ -91,7 +91,7 @@ def time() -> Time:
 async def app(house: House, time: Time) -> AsyncIterator[Starlette]:
     built = console.build(house.gate, now=time)
     yield built
-    await built.state.door.hand.close()
+    await built.state.door.close()
 
 
 @pytest.fixture

@@ -90,6 +90,5 @@ async def show_incident(turn: Turn) -> Response:
 async def incident_view(turn: Turn, incident_id: str, *, status: int = 200, problem: str = "") -> Response:
     """Return an incident's page; after a refused change with the reason."""
     found = await turn.door.desk(incident_page, incident_id)
-    return await turn.draw(
-        "incident.html", status, storm=charts.storm(found.members), problem=problem, **found._asdict()
-    )
+    storm = charts.storm(found.members, [root.entity for root in found.incident.root_candidates[:1]])
+    return await turn.draw("incident.html", status, storm=storm, problem=problem, **found._asdict())

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from opspilot_mcp.console import records
 from opspilot_mcp.console.door import Turn
-from opspilot_mcp.gate import audit
 
 _ROWS = 100
+_RECORDS = ("gate", "desk")
 
 
 async def show_gate(turn: Turn) -> Response:
@@ -35,10 +36,13 @@ async def end_quarantine(turn: Turn) -> Response:
 
 
 async def show_audit(turn: Turn) -> Response:
-    """GET /audit: the newest rows; with `check=1` the whole record is verified, which changes nothing."""
-    wants_check = turn.request.query_params.get("check", "")
-    if wants_check not in ("", "1"):
+    """GET /audit: a page of the gate's record, or the desk's; `check=1` verifies all of it, which changes nothing."""
+    asked = turn.request.query_params
+    wants_check, record, before = asked.get("check", ""), asked.get("of", "gate"), asked.get("before", "")
+    is_place = before.isascii() and before.isdigit() and len(before) < 16
+    if wants_check not in ("", "1") or record not in _RECORDS or not (is_place or not before):
         raise HTTPException(404, "There is no such page.")
     verdict = asdict(await turn.gate.verify_audit()) if wants_check else None
-    rows = await turn.gate.db.read(audit.newest, limit=_ROWS)
-    return await turn.draw("audit.html", rows=rows, verdict=verdict)
+    read = turn.gate.db.read if record == "gate" else turn.door.desk
+    page = await read(records.BY_NAME[record], before=int(before) if before else None, limit=_ROWS)
+    return await turn.draw("audit.html", page=page, verdict=verdict, record=record, before=before)

@@ -13,7 +13,9 @@
     const left = Number(el.dataset.left) - Date.now();
     el.textContent = left > 0 ? span(left) : "now";
   });
-  if (clocks.length) setInterval(tick, 1000);
+  const overdue = [...document.querySelectorAll("[data-late]")];
+  const tock = () => overdue.forEach((el) => { el.textContent = `${span(Date.now() - Number(el.dataset.late))} late`; });
+  if (clocks.length || overdue.length) setInterval(() => { tick(); tock(); }, 1000);
 
   // Says that something new waits. The server does not count this as a person's doing: the sign-in still runs out.
   const news = document.getElementById("news");
@@ -44,6 +46,7 @@
   const keys = {
     j: () => move(1),
     k: () => move(-1),
+    v: () => location.assign("/review"),
     u: () => location.assign("/"),
     n: () => document.querySelector("[data-next]")?.focus(),
     s: () => (document.querySelector("#decide form.sign input:not([type=hidden])") || document.getElementById("sign"))?.focus(),
