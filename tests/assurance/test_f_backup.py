@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import stat
 import sys
@@ -17,7 +18,10 @@ from opspilot_mcp.store import audit, trail
 from opspilot_mcp.store.chain import Walk
 from opspilot_mcp.store.db import Db
 from opspilot_mcp.store.schema import DESK
+from tests.assurance.test_c_isolation import GATE, SHARED, opspilot, shared_home
 from tests.gate.conftest import NOON, House
+
+__all__ = ["shared_home"]  # fixture
 
 REPO = Path(__file__).parents[2]
 # Writes a change and its row in the record, again and again until it is told to stop; prints how many it wrote.
@@ -155,6 +159,22 @@ def check_restored(folder: Path, home: Path) -> int:
 
 async def test_f11_backup_while_four_processes_write_is_whole(house: House) -> None:
     await check_backups(house, 4, backups=2)
+
+
+def test_f11_at_l1_the_gates_user_copies_both_and_follows_no_link_of_the_agent(shared_home: Path) -> None:
+    folder = shared_home.parent / "backups"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, GATE, SHARED)
+    (shared_home / "runbooks").mkdir()
+    (shared_home / "runbooks" / "x.md").symlink_to(shared_home / "gate" / "checkpoint.key")
+
+    done = opspilot(shared_home, "backup", str(folder / "copy"), "--json", uid=GATE)
+
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["no_gate"], told["left_out"]) == (0, None, ["runbooks/x.md"])
+    assert {(path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) for path in (folder / "copy").rglob("*.db")} == {
+        (GATE, 0o600)
+    }
 
 
 @pytest.mark.long
