@@ -16,7 +16,7 @@ from cyclopts.validators import Number
 from opspilot_mcp import __version__, settings
 from opspilot_mcp.app import open_app, operator_principal
 from opspilot_mcp.commands import exporting, importing, printing, rows
-from opspilot_mcp.desk import flow, learning, tickets
+from opspilot_mcp.desk import flow, learning, queue, tickets
 from opspilot_mcp.errors import OpsPilotError
 
 Home = Annotated[Path | None, Parameter(help="The folder with desk.db and policy.toml, instead of OPSPILOT_HOME.")]
@@ -126,7 +126,7 @@ async def _triage(limit: int | None, home: Path | None, *, as_json: bool) -> int
     # Without the key: a whole backlog must not spend a day's budget because somebody exported a variable.
     offline = settings.load(home=home).model_copy(update={"anthropic_api_key": None})
     async with open_app(offline, principal=operator_principal()) as app:
-        wanted = await app.read(tickets.untriaged, limit=limit or 10_000_000)
+        wanted = await app.read(queue.untriaged, limit=limit or 10_000_000)
         routes: Counter[str] = Counter()
         with printing.count_progress(len(wanted), "triage", quiet=as_json) as done:
             async for batch in flow.triage_batch(app, wanted):

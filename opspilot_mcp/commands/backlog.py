@@ -12,7 +12,7 @@ from typing import Any
 
 from opspilot_mcp.app import App
 from opspilot_mcp.commands import printing
-from opspilot_mcp.desk import backlog, flow, learning, tickets
+from opspilot_mcp.desk import backlog, flow, learning, queue
 from opspilot_mcp.desk.triage import Triaged
 from opspilot_mcp.engines import Batch, Letter, ReadAnswer
 from opspilot_mcp.engines.anthropic_api import MAX_BATCH, AnthropicEngine, Estimate
@@ -61,7 +61,7 @@ async def run(app: App, *, as_json: bool) -> int:
 
 async def _waiting(app: App) -> list[str]:
     """Return the untriaged tickets that are in no batch."""
-    wanted = await app.read(tickets.untriaged, limit=_ALL)
+    wanted = await app.read(queue.untriaged, limit=_ALL)
     return backlog.not_in(wanted, await app.read(backlog.on_their_way, now=app.now()))
 
 

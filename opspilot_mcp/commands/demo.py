@@ -20,8 +20,10 @@ from opspilot_mcp.app import App, agent_principal, open_app, operator_principal
 from opspilot_mcp.clock import human_span, now_ms, parse_ms
 from opspilot_mcp.commands import importing, printing, rows, storm
 from opspilot_mcp.desk import flow as desk_flow
+from opspilot_mcp.desk import queue as queues
 from opspilot_mcp.desk import replies, tickets
-from opspilot_mcp.desk.tickets import QueueFilter, Ticket
+from opspilot_mcp.desk.queue import QueueFilter
+from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.engines import templates
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.gate import screen, service
@@ -85,10 +87,10 @@ def _opened(folder: Path) -> AbstractAsyncContextManager[App]:
 async def _walk(desk: App, folder: Path, out: Console | None) -> Walked:
     """Import, triage, fold, propose, sign, deliver; tells each step on `out` as it happens."""
     await _bring_in(desk)
-    wanted = await desk.read(tickets.untriaged, limit=1000)
+    wanted = await desk.read(queues.untriaged, limit=1000)
     async for _ in desk_flow.triage_batch(desk, wanted):
         pass
-    queue = (await desk.read(tickets.queue, QueueFilter(), limit=100)).tickets
+    queue = (await desk.read(queues.page, QueueFilter(), limit=100)).tickets
     if out:
         await _show_queue(out, desk, queue)
     correlated = await flow.correlate(desk.db, actor=desk.principal, now=desk.now(), books=desk.runbooks)

@@ -1,13 +1,12 @@
-"""The ticket: its record, how it arrives, how it is read, and the queue most at risk first."""
+"""The ticket: its record, how it arrives, how one is read and changed. The queue of them is in `queue.py`."""
 
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, literal, select, update
 
 from opspilot_mcp import text
 from opspilot_mcp.desk import sla
@@ -27,7 +26,6 @@ MAX_NAME = 120
 MAX_EXTERNAL_ID = 200
 MAX_TAGS = 20
 _TAG_READ = 400  # characters of a tag that are looked at; 40 are kept
-COUNT_UP_TO = 1000
 
 OPEN = sla.IN_QUEUE
 
@@ -288,16 +286,17 @@ def set_tags(conn: Connection, number: int, tags: Sequence[str]) -> None:
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
-_COLUMNS: Select[Any] = select(
+COLUMNS: Select[Any] = select(
     tickets,
     requesters.c.name.label("requester_name"),
     requesters.c.address.label("requester_address"),
 ).select_from(tickets.outerjoin(requesters, requesters.c.id == tickets.c.requester_id))
-_ONE = _COLUMNS.where(tickets.c.id == bindparam("number"))
+_ONE = COLUMNS.where(tickets.c.id == bindparam("number"))
 _TAGS = select(ticket_tags.c.tag).where(ticket_tags.c.ticket_id == bindparam("number")).order_by(ticket_tags.c.tag)
 
 
-def _record(row: Row[Any], tags: Sequence[str] = ()) -> Ticket:
+def record(row: Row[Any], tags: Sequence[str] = ()) -> Ticket:
+    """Return the ticket in a row of `COLUMNS`."""
     values = dict(row._mapping)
     values["number"] = values.pop("id")
     values.pop("queue_key")
@@ -310,7 +309,7 @@ def get(conn: Connection, ticket_id: str) -> Ticket:
     row = conn.execute(_ONE, {"number": number}).first()
     if row is None:
         raise NotFound(f"There is no {ids.shown('T', number)}. list_open_tickets or search_tickets shows what exists.")
-    return _record(row, conn.execute(_TAGS, {"number": number}).scalars().all())
+    return record(row, conn.execute(_TAGS, {"number": number}).scalars().all())
 
 
 def _thread() -> Select[Any]:
@@ -347,87 +346,6 @@ def latest_why(conn: Connection, number: int) -> list[str]:
     """Return the sentences of the newest triage; empty when it was never triaged."""
     why: str | None = conn.execute(_WHY, {"number": number}).scalar()
     return json.loads(why) if why else []
-
-
-# -- the queue ---------------------------------------------------------------------------------------------------------
-
-
-class QueueFilter(BaseModel):
-    """Which open tickets to list; None means any."""
-
-    model_config = ConfigDict(frozen=True)
-
-    status: Status | None = None
-    priority: Priority | None = None
-    category: str | None = None
-    tier: Tier | None = None
-    assignee: str | None = None
-    untriaged: bool | None = None
-
-
-class Page(NamedTuple):
-    """One page of the queue: its tickets (without tags), where to go on, and how many match (None: over 1,000)."""
-
-    tickets: list[Ticket]
-    next_cursor: str | None
-    matching: int | None
-
-
-def queue(conn: Connection, wanted: QueueFilter, *, cursor: str | None = None, limit: int = 20) -> Page:
-    """Return open tickets, the one whose next promise falls due first on top, paused ones last.
-
-    Raises InvalidInput for a cursor this function did not make.
-    """
-    values = wanted.model_dump(exclude_none=True)
-    page, count = _queue_statements(tuple(values), values.get("untriaged"), cursor is not None)
-    key, after = _parse_cursor(cursor) if cursor is not None else (0, 0)
-    values |= {"most": limit + 1, "key": key, "after": after, "count_up_to": COUNT_UP_TO + 1}
-    rows = conn.execute(page, values).all()
-    matching: int = conn.execute(count, values).scalar_one()
-    last = rows[limit - 1]._mapping if len(rows) > limit else None
-    return Page(
-        [_record(row) for row in rows[:limit]],
-        f"{last['queue_key']}.{last['id']}" if last else None,
-        matching if matching <= COUNT_UP_TO else None,
-    )
-
-
-@lru_cache(maxsize=128)
-def _queue_statements(
-    names: tuple[str, ...], untriaged: bool | None, has_cursor: bool
-) -> tuple[Select[Any], Select[int]]:
-    """Return the statements for a page and for its capped count. Building them costs more than running them."""
-    inside: list[ColumnElement[bool]] = [tickets.c.queue_key.is_not(None)]
-    inside += [tickets.c[name] == bindparam(name) for name in names if name != "untriaged"]
-    if untriaged is not None:
-        inside.append(tickets.c.triaged_ms.is_(None) if untriaged else tickets.c.triaged_ms.is_not(None))
-    page = _COLUMNS.where(*inside).order_by(tickets.c.queue_key, tickets.c.id).limit(bindparam("most"))
-    if has_cursor:
-        beyond = (tickets.c.queue_key == bindparam("key")) & (tickets.c.id > bindparam("after"))
-        page = page.where((tickets.c.queue_key > bindparam("key")) | beyond)
-    capped = select(tickets.c.id).where(*inside).limit(bindparam("count_up_to")).subquery()
-    return page, select(func.count()).select_from(capped)
-
-
-_CURSOR_DIGITS = 18  # more would not fit the 64 bits of a column
-
-
-def _parse_cursor(cursor: str) -> tuple[int, int]:
-    key, _, number = cursor.partition(".")
-    if not all(part.isascii() and part.isdigit() and len(part) <= _CURSOR_DIGITS for part in (key, number)):
-        raise InvalidInput("The cursor is not one of ours. Pass next_cursor of the page before, or leave it out.")
-    return int(key), int(number)
-
-
-def untriaged(conn: Connection, *, limit: int) -> list[str]:
-    """Return the ids of open tickets nobody has triaged, oldest first."""
-    rows = conn.execute(
-        select(tickets.c.id)
-        .where(tickets.c.triaged_ms.is_(None), tickets.c.queue_key.is_not(None))
-        .order_by(tickets.c.id)
-        .limit(limit)
-    ).scalars()
-    return [ids.shown("T", number) for number in rows]
 
 
 # -- changing ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.clock import human_span, iso, iso_or_none
-from opspilot_mcp.desk.tickets import COUNT_UP_TO, Message, Page, Ticket
+from opspilot_mcp.desk.queue import COUNT_UP_TO, Page
+from opspilot_mcp.desk.tickets import Message, Ticket
 from opspilot_mcp.insights.impact import Evidence, Suggestion
 from opspilot_mcp.insights.impact import Link as Linked
 from opspilot_mcp.proposals import GateState, Proposal

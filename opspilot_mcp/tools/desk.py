@@ -7,9 +7,10 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from opspilot_mcp import proposals
-from opspilot_mcp.desk import flow, moves, similar, tickets
+from opspilot_mcp.desk import flow, moves, queue, similar, tickets
 from opspilot_mcp.desk.moves import Changes
-from opspilot_mcp.desk.tickets import NewTicket, QueueFilter
+from opspilot_mcp.desk.queue import QueueFilter
+from opspilot_mcp.desk.tickets import NewTicket
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import impact
 from opspilot_mcp.store import ids
@@ -48,7 +49,7 @@ async def list_open_tickets(
     wanted = QueueFilter(
         status=status, priority=priority, category=category, tier=tier, assignee=assignee, untriaged=untriaged
     )
-    page = await app.read(tickets.queue, wanted, cursor=cursor, limit=limit)
+    page = await app.read(queue.page, wanted, cursor=cursor, limit=limit)
     return answers.queue_answer(page, now=app.now())
 
 
@@ -214,14 +215,12 @@ async def triage_ticket(
     """Classify and route one ticket, or the oldest untriaged: category, priority, sentiment, tags, confidence, route,
     SLA, why. Not certain, P1 and odd ones wait for a person. Call draft_reply next."""
     app = app_of(ctx)
-    wanted = (
-        [ids.shown("T", ids.number("T", ticket_id))] if ticket_id else await app.read(tickets.untriaged, limit=limit)
-    )
+    wanted = [ids.shown("T", ids.number("T", ticket_id))] if ticket_id else await app.read(queue.untriaged, limit=limit)
     triaged = []
     async for batch in flow.triage_batch(app, wanted):
         triaged += batch
         await ctx.report_progress(len(triaged), len(wanted))
-    left = await app.read(tickets.queue, QueueFilter(untriaged=True), limit=1)
+    left = await app.read(queue.page, QueueFilter(untriaged=True), limit=1)
     rows = [
         answers.triage_row(one.ticket, one.why if len(wanted) <= 5 else (), was_triaged=not one.is_new)
         for one in triaged
@@ -230,7 +229,7 @@ async def triage_ticket(
         triaged=rows,
         auto=sum(row.route != "human" for row in rows),
         human=sum(row.route == "human" for row in rows),
-        still_untriaged=f"over {tickets.COUNT_UP_TO}" if left.matching is None else str(left.matching),
+        still_untriaged=f"over {queue.COUNT_UP_TO}" if left.matching is None else str(left.matching),
         next="draft_reply writes an answer; list_open_tickets shows what is most at risk." if rows else None,
     )
 

@@ -8,8 +8,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, ResourceTemplateReference
 from sqlalchemy import Connection, String, cast, select
 
-from opspilot_mcp.desk import tickets
-from opspilot_mcp.desk.tickets import QueueFilter
+from opspilot_mcp.desk import queue as queues
+from opspilot_mcp.desk.queue import QueueFilter
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.store import ids
 from opspilot_mcp.store.schema import incidents as incident_rows
@@ -50,7 +50,7 @@ async def runbook(slug: str, ctx: Context) -> str:
 
 async def queue(ctx: Context) -> str:
     app = app_of(ctx)
-    page = await app.read(tickets.queue, QueueFilter(), limit=50)
+    page = await app.read(queues.page, QueueFilter(), limit=50)
     return answers.queue_answer(page, now=app.now()).model_dump_json(exclude_none=True)
 
 

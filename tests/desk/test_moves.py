@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Connection
 
-from opspilot_mcp.desk import moves, tickets
+from opspilot_mcp.desk import moves, queue, tickets
 from opspilot_mcp.desk.moves import MOVES, Changed, Changes
 from opspilot_mcp.desk.tickets import Status
 from opspilot_mcp.errors import IllegalMove, InvalidInput
@@ -119,7 +119,7 @@ def test_a_new_priority_keeps_the_time_spent_waiting(conn: Connection) -> None:
 def test_resolved_leaves_the_queue_and_a_reopened_one_comes_back(conn: Connection) -> None:
     ticket = stored_ticket(conn)
     done = update(conn, ticket.id, status="resolved", now=NOON + MINUTE).ticket
-    queue_then = tickets.queue(conn, tickets.QueueFilter()).tickets
+    queue_then = queue.page(conn, queue.QueueFilter()).tickets
 
     back = update(conn, ticket.id, status="open", now=NOON + 2 * MINUTE).ticket
 

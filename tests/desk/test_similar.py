@@ -1,6 +1,7 @@
 """Duplicates on arrival: nearly the same text is suggested, never merged, and a flood points at its first ticket."""
 
 import time
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -16,7 +17,7 @@ POLICY = Policy()
 BODY = "The export job stops with ERR_4711 in com.acme.Export after the second page, since Monday morning."
 
 
-def arrive(conn: Connection, subject: str = "Export stops", body: str = BODY, **over: object) -> Triaged:
+def arrive(conn: Connection, subject: str = "Export stops", body: str = BODY, **over: Any) -> Triaged:
     ticket = stored_ticket(conn, subject=subject, body=body, **over)
     seen = flow.read_all(conn, [ticket.id], policy=POLICY)
     return flow.apply_all(conn, seen, policy=POLICY, actor="agent:test", now=NOON)[0]

@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import Connection, text
 
-from opspilot_mcp.desk import moves, tickets
+from opspilot_mcp.desk import moves, queue, tickets
 from opspilot_mcp.desk.moves import Changes
-from opspilot_mcp.desk.tickets import QueueFilter, Ticket
+from opspilot_mcp.desk.queue import QueueFilter
+from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.errors import Conflict, InvalidInput, NotFound
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit
@@ -146,7 +147,7 @@ def test_the_queue_shows_the_least_time_left_first_and_paused_last(conn: Connect
     calm = triaged(conn, "P3", minutes_old=0)
     moves.update(conn, soon.id, Changes(status="pending"), expected_version=None, actor="a", policy=Policy(), now=NOON)
 
-    order = [ticket.id for ticket in tickets.queue(conn, QueueFilter()).tickets]
+    order = [ticket.id for ticket in queue.page(conn, QueueFilter()).tickets]
 
     assert order == [late.id, calm.id, soon.id]
 
@@ -154,9 +155,9 @@ def test_the_queue_shows_the_least_time_left_first_and_paused_last(conn: Connect
 def test_pages_of_the_queue_meet_without_gap_or_overlap(conn: Connection) -> None:
     made = [stored_ticket(conn, subject=f"n {n}").id for n in range(7)]
 
-    first = tickets.queue(conn, QueueFilter(), limit=3)
-    second = tickets.queue(conn, QueueFilter(), cursor=first.next_cursor, limit=3)
-    third = tickets.queue(conn, QueueFilter(), cursor=second.next_cursor, limit=3)
+    first = queue.page(conn, QueueFilter(), limit=3)
+    second = queue.page(conn, QueueFilter(), cursor=first.next_cursor, limit=3)
+    third = queue.page(conn, QueueFilter(), cursor=second.next_cursor, limit=3)
 
     assert [ticket.id for page in (first, second, third) for ticket in page.tickets] == made
     assert (first.matching, third.next_cursor) == (7, None)
@@ -165,7 +166,7 @@ def test_pages_of_the_queue_meet_without_gap_or_overlap(conn: Connection) -> Non
 @pytest.mark.parametrize("cursor", ["x", "1", "1.2.3", "-1.2", "9" * 50 + ".1", "١.٢"])
 def test_a_cursor_nobody_made_is_refused(conn: Connection, cursor: str) -> None:
     with pytest.raises(InvalidInput, match="next_cursor"):
-        tickets.queue(conn, QueueFilter(), cursor=cursor)
+        queue.page(conn, QueueFilter(), cursor=cursor)
 
 
 def test_the_queue_is_read_through_an_index(conn: Connection) -> None:

@@ -12,8 +12,10 @@ from opspilot_mcp.aiops import incidents
 from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.console.door import Turn
 from opspilot_mcp.desk import labels, tickets
+from opspilot_mcp.desk import queue as queues
 from opspilot_mcp.desk.labels import Label
-from opspilot_mcp.desk.tickets import Page, Priority, Sentiment, Tier
+from opspilot_mcp.desk.queue import Page
+from opspilot_mcp.desk.tickets import Priority, Sentiment, Tier
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.insights import impact
 from opspilot_mcp.insights.impact import Link, Suggestion
@@ -44,16 +46,16 @@ class Queue(NamedTuple):
     blind: frozenset[int]
 
 
-def queue(conn: Connection, wanted: tickets.QueueFilter, *, cursor: str | None) -> Queue:
+def queue(conn: Connection, wanted: queues.QueueFilter, *, cursor: str | None) -> Queue:
     """Return one page, most at risk first."""
-    page = tickets.queue(conn, wanted, cursor=cursor, limit=PAGE)
+    page = queues.page(conn, wanted, cursor=cursor, limit=PAGE)
     return Queue(page, labels.blind_among(conn, [one.number for one in page.tickets]))
 
 
 async def show_queue(turn: Turn) -> Response:
     """GET /tickets: the queue, most at risk first."""
     asked = {"priority": chosen(turn, "priority", PRIORITIES), "tier": chosen(turn, "tier", TIERS)}
-    wanted = tickets.QueueFilter.model_validate(asked)
+    wanted = queues.QueueFilter.model_validate(asked)
     cursor = turn.request.query_params.get("cursor")
     found = await turn.door.desk(queue, wanted, cursor=cursor)
     return await turn.draw(
