@@ -30,7 +30,7 @@ TEXT_CHARS = 4_000
 LABEL_CHARS = 1_024
 MAX_LABELS = 64
 CLOCK_SLACK_MS = DAY_MS  # a monitor whose clock is further off than this is flagged
-BATCH = 1_000  # the most one transaction stores: with its folding under a tenth of a second, and a commit costs what it costs
+BATCH = 1_000  # the most one transaction stores: with its folding under a tenth of a second
 
 
 class Alert(BaseModel):

@@ -25,7 +25,7 @@ from opspilot_mcp.aiops.topology import Topology
 
 __all__ = ["Candidate", "Engine", "Params", "Placement", "Reason", "View", "incident_key", "view_of"]
 
-ENGINE_VERSION = 2  # of the stored states: one of another version is left behind, and its incident stays as it is
+ENGINE_VERSION = 3  # of the stored states: one of another version is left behind, and its incident stays as it is
 IDS_KEPT = 20_000
 SWEEP_MS = 600_000
 
@@ -103,6 +103,8 @@ class Engine:
         again = self._told_again(scope, s)
         if again is not None:
             return again
+        if not s.firing:
+            return Placement(s.alert_id, None, suppressed("nothing_to_resolve", s.entity), suppressed=True)
         found = self._explanations(scope, s)
         p = self.params
         bar = p.join_fault if s.kind == "fault" else p.join
@@ -350,7 +352,7 @@ def view_of(i: Incident, topology: Topology, history: History | None = None) -> 
     """Return what a reader may know of an incident, open or just closed."""
     candidates = tuple(rank(i, topology, history))
     shown = tuple(symptoms(i))
-    services = tuple(sorted(e for e in i.entities if e in topology.services))
+    services = tuple(sorted(e for e in i.entities if e in topology.services or e in i.unmapped))
     return View(
         i.key, i.cluster, i.env, i.opened_ms, i.last_ms, i.count, SEVERITY_OF[i.rank], i.pages(),
         _title(i, candidates, shown), services, candidates, shown,

@@ -90,7 +90,19 @@ _PLAIN = (
 class Incident:
     """One open incident. `last_novel_ms` is when something not yet known joined last; repeats do not move it."""
 
-    __slots__ = ("_pace_ms", "absorbed", "apart", "entities", "prints", "recent", "stamps", "wave", "words", *_PLAIN)
+    __slots__ = (
+        "_pace_ms",
+        "absorbed",
+        "apart",
+        "entities",
+        "prints",
+        "recent",
+        "stamps",
+        "unmapped",
+        "wave",
+        "words",
+        *_PLAIN,
+    )
 
     def __init__(self, key: str, cluster: str, env: str, ts_ms: int) -> None:
         self.key, self.cluster, self.env = key, cluster, env
@@ -105,6 +117,7 @@ class Incident:
         self.absorbed: list[str] = []  # keys of incidents merged into this one
         self.apart: list[str] = []  # keys a person split from this one: never merged again
         self.entities: dict[str, list[int]] = {}  # entity -> [first ms, last novel ms, alerts]
+        self.unmapped: set[str] = set()  # entities that are services by an alert's own word: the map lacks them
         self.anchors: dict[str, int] = {}  # entity with a fault of its own -> first ms
         self.hosts: dict[str, int] = {}  # host a member ran on -> last novel ms
         self.gone_on: dict[str, int] = {}  # host on which something is gone -> last ms
@@ -143,6 +156,8 @@ class Incident:
             if len(self.entities) >= MAX_ENTITIES:
                 return
             seen = self.entities[s.entity] = [t, t, 0]
+            if not s.known and s.service == s.entity:
+                self.unmapped.add(s.entity)
         seen[2] += 1
         if t < seen[0]:
             seen[0] = t
@@ -219,6 +234,7 @@ class Incident:
         for entity, seen in other.entities.items():
             mine = self.entities.setdefault(entity, [seen[0], seen[1], 0])
             mine[:] = [min(mine[0], seen[0]), max(mine[1], seen[1]), mine[2] + seen[2]]
+        self.unmapped |= other.unmapped
         for name, first in other.anchors.items():
             self.anchors[name] = min(first, self.anchors.get(name, first))
         for field in ("hosts", "gone_on", "changes", "causes"):
@@ -277,6 +293,7 @@ class Incident:
         state |= {
             "absorbed": list(self.absorbed),
             "apart": list(self.apart),
+            "unmapped": sorted(self.unmapped),
             "entities": {name: list(seen) for name, seen in self.entities.items()},
             "prints": {name: seen.export() for name, seen in self.prints.items()},
             "words": [[word, *at] for word, at in self.words.items()],
@@ -292,6 +309,7 @@ class Incident:
         for name in (*_PLAIN, "absorbed", "apart"):
             value = state[name]
             setattr(incident, name, value.copy() if isinstance(value, dict | list) else value)
+        incident.unmapped = set(state["unmapped"])
         incident.entities = {name: list(seen) for name, seen in state["entities"].items()}
         incident.prints = {name: Seen.load(row) for name, row in state["prints"].items()}
         incident.words = {row[0]: (row[1], row[2]) for row in state["words"]}

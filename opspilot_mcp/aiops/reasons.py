@@ -26,6 +26,12 @@ _SENTENCES = {
     "opened": "First alert of a new incident, at {entity}.",
 }
 
+_SUPPRESSED = {
+    "maintenance": "Planned work on host {entity}: kept, and nobody is told.",
+    "informational": "Informational, and no incident is busy around it: kept, and nobody is told.",
+    "nothing_to_resolve": "It ends an alert of {entity} that no open incident holds: kept, and nobody is told.",
+}
+
 
 def _ago(lag_ms: int) -> str:
     if abs(lag_ms) < 1000:
@@ -49,10 +55,5 @@ def because(e: Explanation, s: Signal) -> Reason:
 
 
 def suppressed(kind: str, entity: str | None) -> Reason:
-    """Return why an alert stands in no incident: `informational` or `maintenance`."""
-    text = (
-        f"Planned work on host {entity}: kept, and nobody is told."
-        if kind == "maintenance"
-        else "Informational, and no incident is busy around it: kept, and nobody is told."
-    )
-    return Reason(kind, entity, None, None, None, text)
+    """Return why an alert stands in no incident: `informational`, `maintenance` or `nothing_to_resolve`."""
+    return Reason(kind, entity, None, None, None, _SUPPRESSED[kind].format(entity=entity))

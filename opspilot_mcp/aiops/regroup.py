@@ -130,6 +130,7 @@ def split(scope: Scope, incident: Incident, entities: set[str], new_key: str) ->
     for member in [m for m in incident.recent if m.signal.entity in entities]:
         incident.drop(member)
         other.add(member.signal, member.reason, member.also, 0)
+    other.unmapped = set(incident.unmapped)
     for entity in sorted(entities & incident.entities.keys()):
         other.entities[entity] = incident.entities.pop(entity)
         since = incident.anchors.pop(entity, None)

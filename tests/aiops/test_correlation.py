@@ -254,6 +254,35 @@ def test_an_informational_alert_opens_nothing() -> None:
     assert (placed.incident_key, placed.suppressed, placed.reason.kind) == (None, True, "informational")
 
 
+def test_a_resolve_that_ends_nothing_we_know_is_kept_and_opens_nothing() -> None:
+    placed = run([alert(0, "mail", "QueueBacklog", status="resolved"), alert(20, "mail", "QueueBacklog")])
+
+    assert (placed[0].incident_key, placed[0].suppressed) == (None, True)
+    assert placed[0].reason.kind == "nothing_to_resolve"
+    assert placed[1].opened
+
+
+def test_a_resolve_at_a_busy_place_joins_only_what_it_ends() -> None:
+    known, other = alert(0, "orders-db", "DBSlowQueries"), alert(10, "orders", status="resolved")
+
+    placed = run([known, other, alert(20, "orders-db", "DBSlowQueries", status="resolved")])
+
+    assert [one.reason.kind for one in placed] == ["opened", "nothing_to_resolve", "repeat"]
+
+
+def test_without_a_map_the_services_are_those_the_alerts_name() -> None:
+    engine = Engine(Topology.from_json({}))
+    key = engine.receive(alert(0, "web")).incident_key or ""
+    engine.receive(alert(5, "api"))
+    engine.receive(alert(8, None, host="node-1"))
+
+    view, again = engine.view(key), through_json(engine, Topology.from_json({})).view(key)
+
+    assert view is not None
+    assert view.services == ("api", "web")
+    assert again == view
+
+
 def test_a_lone_warning_waits_for_company_before_it_pages() -> None:
     engine = Engine(estate())
     first = engine.receive(alert(0, "mail", "QueueBacklog", severity="warning"))

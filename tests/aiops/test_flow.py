@@ -209,7 +209,7 @@ def test_a_storm_of_new_incidents_leaves_one_unbroken_chain(conn: Connection) ->
 
     walk = Walk()
     rows = conn.execute(select(tables.audit).order_by(tables.audit.c.seq)).mappings().all()
-    assert all(walk.take(row) for row in rows)
+    assert all(walk.take(dict(row)) for row in rows)
     assert [row["action"] for row in rows][-5:] == ["incident.opened"] * 5
 
 

@@ -191,7 +191,6 @@ def test_an_incident_recovers_when_the_last_condition_ends(conn: Connection) -> 
 
 
 @pytest.mark.usefixtures("first")
-@pytest.mark.usefixtures("first")
 def test_what_fires_and_ends_in_one_batch_has_recovered(conn: Connection) -> None:
     ends = [fault(4, at=60, status="resolved"), alert(5, at=60, status="resolved")]
 
@@ -200,6 +199,7 @@ def test_what_fires_and_ends_in_one_batch_has_recovered(conn: Connection) -> Non
     assert incidents.get(conn, "INC-1").recovered_ms == NOON + 60 * SECOND
 
 
+@pytest.mark.usefixtures("first")
 @pytest.mark.parametrize(("waited", "state"), [(HOLD_MS - 1, "open"), (HOLD_MS, "resolved")])
 def test_recovery_must_last_before_it_resolves(conn: Connection, waited: int, state: str) -> None:
     resolve(conn, 1, 2, at=60)
