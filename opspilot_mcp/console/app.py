@@ -52,6 +52,7 @@ from opspilot_mcp.gate.running import keep_memory_private
 from opspilot_mcp.gate.service import Gate, open_gate
 
 HOST, PORT = "127.0.0.1", 8642
+_BACKLOG = 128
 _PURGE_S = 20
 _HERE = Path(__file__).parent
 _STATUS: dict[type[OpsPilotError], int] = {
@@ -173,6 +174,8 @@ def listen(host: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
+        # At once: who reads the address may connect, and Linux lets two share a port of which neither listens.
+        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         raise BadSetting(f"The console cannot use {host}:{port} ({error.strerror}). Give another --port.") from None
