@@ -281,7 +281,7 @@ def kill_and_look(home: Path, *, rounds: int) -> None:
     rng, acknowledged = Random(7), set[str]()
     for number in range(rounds):
         with Wire(home) as wire:
-            wire.do("desk_stats")
+            acknowledged.add(wire.do("create_ticket", subject=f"{number}-first", body="b")["id"])
             threading.Timer(rng.uniform(0.05, 0.6), wire.process.kill).start()
             posted = [wire.post_call("create_ticket", subject=f"{number}-{n}", body="b") for n in range(150)]
             acknowledged |= told_until_the_end(wire, posted)
@@ -290,7 +290,6 @@ def kill_and_look(home: Path, *, rounds: int) -> None:
             assert acknowledged <= stored
             assert count(raw, "tickets") == count(raw, "audit WHERE action = 'ticket.created'")
             assert raw.execute("PRAGMA quick_check").fetchone() == ("ok",)
-    assert acknowledged
 
 
 def told_until_the_end(wire: Wire, posted: list[int]) -> set[str]:
