@@ -18,6 +18,7 @@ from opspilot_mcp.store import fulltext, ids
 from opspilot_mcp.store.schema import duplicate_hints
 
 NEAR = 100  # tickets one look for neighbours returns
+_NEAR_BUDGET = 1_000  # rows it scores: every ticket pays for it on arrival
 ALIKE = 0.7
 _FEWEST_TERMS = 5  # shorter texts are alike by chance
 _LOOKED_AT = 10
@@ -84,7 +85,7 @@ class Hint(NamedTuple):
 
 def near(conn: Connection, ticket: Ticket) -> list[tuple[int, float]]:
     """Return (number, closeness) of the tickets nearest to this one, itself left out, best first."""
-    found = fulltext.nearest(conn, f"{ticket.subject}\n{ticket.body[:4000]}", limit=NEAR)
+    found = fulltext.nearest(conn, f"{ticket.subject}\n{ticket.body[:4000]}", limit=NEAR, budget=_NEAR_BUDGET)
     return [(number, rank) for number, rank in found if number != ticket.number]
 
 

@@ -128,7 +128,8 @@ tickets = Table(
     Index(None, "priority", "queue_key", "id"),
     Index(None, "tier", "queue_key", "id"),
     Index(None, "category", "queue_key", "id"),
-    Index(None, "triaged_ms", "id"),
+    # What waits for triage lies in the queue's order: without it every page of that sorts all of them.
+    Index(None, "triaged_ms", "queue_key", "id"),
     Index(None, "created_ms"),
     Index(None, "requester_id"),
     # What was merged into one: few rows of many.

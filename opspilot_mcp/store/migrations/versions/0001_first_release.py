@@ -348,7 +348,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_tickets_requester_id"), "tickets", ["requester_id"], unique=False)
     op.create_index(op.f("ix_tickets_status_queue_key_id"), "tickets", ["status", "queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_tier_queue_key_id"), "tickets", ["tier", "queue_key", "id"], unique=False)
-    op.create_index(op.f("ix_tickets_triaged_ms_id"), "tickets", ["triaged_ms", "id"], unique=False)
+    op.create_index(
+        op.f("ix_tickets_triaged_ms_queue_key_id"), "tickets", ["triaged_ms", "queue_key", "id"], unique=False
+    )
     op.create_table(
         "drafts",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
