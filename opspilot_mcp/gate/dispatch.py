@@ -21,8 +21,10 @@ from opspilot_mcp.gate.schema import approvals, deliveries, known_hosts, message
 from opspilot_mcp.gate.signatures import Authority
 from opspilot_mcp.gate.snapshots import Message
 
-# Longer than any channel's own time limits together, so that a living sender always ends inside its lease.
 LEASE_MS = 300_000
+# Name, connection (60 s at most) and the cut at 100 s: a sender that begins this long before its lease ends is done
+# before anybody is asked about the message.
+_LONGEST_SEND_MS = 220_000
 FIRST_BACKOFF_MS = 10_000
 LONGEST_BACKOFF_MS = 15 * 60_000
 BATCH = 20
@@ -202,7 +204,7 @@ def send(claim: Claim, authority: Authority, wire: Wire, clock: Callable[[], int
     `clock` is asked once more just before: a process that slept past its lease must not send.
     """
     crash_here("after_claim")
-    if clock() >= claim.lease_until_ms - LEASE_MS // 3:
+    if clock() >= claim.lease_until_ms - _LONGEST_SEND_MS:
         return Result("retry", "the process slept after its claim; nothing was sent")
     settings = authority.policy.channel(claim.message.channel)
     try:

@@ -135,6 +135,8 @@ class WebhookChannel(_Part):
         parts = urlsplit(value)
         if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.fragment:
             raise ValueError("must be an https:// address without user name or fragment")
+        if parts.port == 0:  # one past 65,535 raises ValueError here
+            raise ValueError("must name a port from 1 to 65535")
         if not value.isascii() or any(char.isspace() for char in value):
             raise ValueError("must be ASCII without blanks")
         return value

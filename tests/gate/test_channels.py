@@ -233,7 +233,7 @@ def test_i10_name_that_also_has_a_private_address_is_refused(tmp_path: Path, mon
     monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: both)
 
     with pytest.raises(SendFailed, match="private network"):
-        web.checked_address("rebind.example.org", 443, wire(tmp_path))
+        web.checked_addresses("rebind.example.org", 443, wire(tmp_path))
 
 
 def test_plain_http_is_refused_unless_the_operator_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from opspilot_mcp.gate.channels import Envelope, SendFailed, Wire
@@ -44,5 +46,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _check_same(target: Path, content: bytes) -> None:
-    if target.is_symlink() or target.read_bytes() != content:
-        raise SendFailed(f"gate/sent/{target.name} exists with other bytes; look at it", permanent=True)
+    """Raise SendFailed unless the file there is ours. A pipe or a link in its place is not read."""
+    with suppress(OSError), os.fdopen(os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(content) + 1) == content:
+            return
+    raise SendFailed(f"gate/sent/{target.name} exists with other bytes; look at it", permanent=True)

@@ -4,13 +4,16 @@ Before the last line of the message is out, nothing was accepted. After it, only
 """
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
 from opspilot_mcp.gate.channels import Envelope, SendFailed, Wire, secret, web
+from opspilot_mcp.gate.channels.deadline import LONGEST_S, cut_after
 from opspilot_mcp.gate.policy import SmtpChannel
 
+_READY = 220
 _ACCEPTED = 250
 _START = 354
 
@@ -19,32 +22,37 @@ T = TypeVar("T")
 
 def send(envelope: Envelope, settings: SmtpChannel, wire: Wire) -> str:
     """Deliver the bytes to the mail server. Raises SendFailed."""
-    server = _connect(settings, wire)
-    try:
-        _log_in(server, settings, wire)
-        _address(server, envelope)
-        return _deliver(server, envelope.content)
-    finally:
-        server.close()  # no QUIT: its failure could say nothing about the message any more
-
-
-def _connect(settings: SmtpChannel, wire: Wire) -> smtplib.SMTP:
-    """Return a greeted connection, encrypted unless the operator named this server as private and plain."""
-    is_private = f"{settings.host}:{settings.port}" in wire.allow_private
-    if settings.tls == "none" and not is_private:
+    if settings.tls == "none" and f"{settings.host}:{settings.port}" not in wire.allow_private:
         raise SendFailed('tls = "none" needs the server in [network] allow_private', permanent=True)
-    return _step("connect", lambda: _greet(settings, web.tls(settings.ca_file, wire)))
+    context = web.tls(settings.ca_file, wire)
+    raw = _step("connect", lambda: socket.create_connection((settings.host, settings.port), settings.timeout_s))
+    with cut_after(raw, LONGEST_S):
+        server = _step("connect", lambda: _greet(raw, settings, context))
+        try:
+            _log_in(server, settings, wire)
+            _address(server, envelope)
+            return _deliver(server, envelope.content)
+        finally:
+            server.close()  # no QUIT: its failure could say nothing about the message any more
 
 
-def _greet(settings: SmtpChannel, tls: ssl.SSLContext) -> smtplib.SMTP:
-    host, port, wait = settings.host, settings.port, settings.timeout_s
-    if settings.tls == "tls":
-        return smtplib.SMTP_SSL(host, port, local_hostname="localhost", timeout=wait, context=tls)
-    server = smtplib.SMTP(host, port, local_hostname="localhost", timeout=wait)
+def _greet(raw: socket.socket, settings: SmtpChannel, tls: ssl.SSLContext) -> smtplib.SMTP:
+    """Return a greeted connection over `raw`, encrypted unless the operator named this server as private and plain.
+
+    smtplib would connect by itself and greet before anybody holds the socket: it could not be cut off then.
+    """
+    server = smtplib.SMTP(local_hostname="localhost", timeout=settings.timeout_s)
+    # The name STARTTLS checks the certificate against; smtplib keeps no public place for it.
+    server._host = settings.host  # type: ignore[attr-defined]
     try:
+        server.sock = tls.wrap_socket(raw, server_hostname=settings.host) if settings.tls == "tls" else raw
+        code, said = server.getreply()
+        if code != _READY:
+            raise smtplib.SMTPConnectError(code, said)
         if settings.tls == "starttls":
             server.starttls(context=tls)
     except BaseException:
+        raw.close()
         server.close()
         raise
     return server
@@ -61,7 +69,7 @@ def _log_in(server: smtplib.SMTP, settings: SmtpChannel, wire: Wire) -> None:
 
 
 def _address(server: smtplib.SMTP, envelope: Envelope) -> None:
-    server.ehlo_or_helo_if_needed()
+    _step("greet", server.ehlo_or_helo_if_needed)
     for step, command in (
         ("sender", lambda: server.mail(envelope.sender)),
         ("recipient", lambda: server.rcpt(envelope.recipient)),

@@ -1,6 +1,6 @@
 """One POST of given bytes to a checked address: no redirect, no private network, no proxy, no retry of its own.
 
-The name is resolved once, every address it has is checked, and the connection goes to the checked address: an
+The name is resolved once, every address it has is checked, and the connection goes to a checked address: an
 answer that changes between check and use (DNS rebinding) changes nothing.
 """
 
@@ -16,8 +16,12 @@ from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from opspilot_mcp.gate.channels import SendFailed, Wire
+from opspilot_mcp.gate.channels.deadline import LONGEST_S, cut_after
 
 _MAX_ANSWER = 65_536
+_MOST_ADDRESSES = 3
+# IPv4 in the deprecated compatible form, and a translator's local prefix: newer Pythons know them as private.
+_NOT_PUBLIC = (ipaddress.ip_network("::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 
 
 @dataclass(frozen=True)
@@ -34,29 +38,39 @@ def post(
 ) -> Answer:
     """Send `content` as it is; return the answer whatever its status. Raises SendFailed."""
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = checked_address(parts.hostname or "", port, wire)
+    port = _port(parts)
+    addresses = checked_addresses(parts.hostname or "", port, wire)
     if parts.scheme != "https" and f"{parts.hostname}:{port}" not in wire.allow_private:
         raise SendFailed("the address is not https", permanent=True)
-    connection = _connect(parts, address, port, timeout_s, ca_file, wire)
-    try:
-        return _exchange(connection, parts, content, headers)
-    finally:
-        connection.close()
+    raw = _reach(addresses, port, timeout_s)
+    with cut_after(raw, LONGEST_S):
+        connection = _secured(raw, parts, port, timeout_s, ca_file, wire)
+        try:
+            return _exchange(connection, parts, content, headers)
+        finally:
+            connection.close()
 
 
-def checked_address(host: str, port: int, wire: Wire) -> str:
-    """Return the address to connect to. Raises SendFailed for a private one that `allow_private` does not name."""
+def _port(parts: SplitResult) -> int:
     try:
-        found = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise SendFailed("the address has no such port", permanent=True) from None
+
+
+def checked_addresses(host: str, port: int, wire: Wire) -> list[str]:
+    """Return the addresses to try, the resolver's best first.
+
+    Raises SendFailed for a name with a private one among them, unless `allow_private` names the destination.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise SendFailed(f"the name of the other end does not resolve ({type(error).__name__})") from error
-    addresses = sorted(str(one) for one in found)
-    if f"{host}:{port}" not in wire.allow_private:
-        for one in addresses:
-            if not is_public(one):
-                raise SendFailed("the address is in a private network; see [network] allow_private", permanent=True)
-    return addresses[0]
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    if f"{host}:{port}" not in wire.allow_private and not all(is_public(one) for one in addresses):
+        raise SendFailed("the address is in a private network; see [network] allow_private", permanent=True)
+    return addresses
 
 
 def is_public(address: str) -> bool:
@@ -68,21 +82,37 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if parsed.is_site_local or any(parsed in one for one in _NOT_PUBLIC):
+            return False
     return parsed.is_global and not parsed.is_multicast
 
 
-def _connect(
-    parts: SplitResult, address: str, port: int, timeout_s: float, ca_file: str | None, wire: Wire
+def _reach(addresses: list[str], port: int, timeout_s: float) -> socket.socket:
+    """Return a connection to the first checked address that answers, all within the channel's time limit."""
+    tried = addresses[:_MOST_ADDRESSES]
+    for at, address in enumerate(tried, 1):
+        try:
+            return socket.create_connection((address, port), timeout=timeout_s / len(tried))
+        except OSError as error:
+            if at == len(tried):
+                raise SendFailed(f"no connection ({type(error).__name__})") from error
+    raise SendFailed("the name of the other end has no address")
+
+
+def _secured(
+    raw: socket.socket, parts: SplitResult, port: int, timeout_s: float, ca_file: str | None, wire: Wire
 ) -> http.client.HTTPConnection:
-    """Return an open connection to the checked address, its certificate checked against the name."""
+    """Return an HTTP connection over `raw`, its certificate checked against the name."""
     connection = http.client.HTTPConnection(parts.hostname or "", port, timeout=timeout_s)
+    raw.settimeout(timeout_s)
     try:
-        raw = socket.create_connection((address, port), timeout=timeout_s)
         if parts.scheme == "https":
             raw = tls(ca_file, wire).wrap_socket(raw, server_hostname=parts.hostname)
     except ssl.SSLCertVerificationError as error:
+        raw.close()
         raise SendFailed("the other end's certificate is not valid for its name", permanent=True) from error
     except OSError as error:
+        raw.close()
         raise SendFailed(f"no connection ({type(error).__name__})") from error
     connection.sock = raw
     return connection
@@ -141,6 +171,6 @@ def retry_after_s(answer: Answer, *, now_s: float | None = None) -> float | None
         return float(value[:9])
     try:
         then = parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, then - (time.time() if now_s is None else now_s))
