@@ -198,11 +198,11 @@ def connect(path: Path) -> sqlite3.Connection:
     return raw
 
 
-def sit(raw: sqlite3.Connection, may: Authorize) -> tuple[Connection, Connection]:
+def sit(raw: sqlite3.Connection, may: Authorize | None = None) -> tuple[Connection, Connection]:
     """Return connections on `raw` for reading and for writing that may do what `may` lets through, and no more."""
     reading = sqlite.engine_over(raw, begin="BEGIN").connect()
     writing = sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect()
-    raw.set_authorizer(may)  # after the engines' own first questions
+    raw.set_authorizer(may or _authorize)  # after the engines' own first questions
     return reading, writing
 
 
@@ -243,7 +243,9 @@ _COLUMNS = [
 
 
 _PROPOSALS = select(*_COLUMNS).where(proposals.c.id.in_(bindparam("ids", expanding=True)))
-_UNSEEN = select(proposals.c.id).where(proposals.c.outcome.is_(None)).order_by(proposals.c.id).limit(BATCH)
+# A number no room of ours gives (0, -5, a text in a table made anew) could be neither taken nor answered.
+_NUMBERS = proposals.c.id.between(1, 10**15 - 1)
+_UNSEEN = select(proposals.c.id).where(proposals.c.outcome.is_(None), _NUMBERS).order_by(proposals.c.id).limit(BATCH)
 
 
 def unseen(conn: Connection, *, skip: frozenset[int] = frozenset()) -> list[tuple[int, Look]]:

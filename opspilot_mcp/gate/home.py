@@ -72,6 +72,15 @@ class Home:
         return self.root_pin.exists() and self.gate_db.exists()
 
 
+def file_id(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another that came to stand under its name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def write_json(path: Path, value: object) -> None:
     """Write a private JSON file as one durable change."""
     write_private(path, (json.dumps(value, sort_keys=True, indent=1) + "\n").encode())

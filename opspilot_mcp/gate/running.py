@@ -23,7 +23,7 @@ from pathlib import Path
 from opspilot_mcp import clock
 from opspilot_mcp.errors import BadSetting, OpsPilotError
 from opspilot_mcp.gate.home import Home
-from opspilot_mcp.gate.service import Gate
+from opspilot_mcp.gate.service import Gate, GateReplaced
 
 TURN_S = 1.0
 _BEAT_S = 5.0
@@ -94,6 +94,8 @@ async def _turn(gate: Gate, said: str) -> str:
     try:
         await gate.tick(now=clock.now_ms(), clock_ms=clock.now_ms)
         trouble = ""
+    except GateReplaced:  # this process ends; the supervisor starts one that looks at the new file
+        raise
     except OpsPilotError as error:
         trouble = str(error)
     if trouble != said:

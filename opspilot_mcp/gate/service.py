@@ -31,7 +31,7 @@ from opspilot_mcp.gate.decisions import Decision, View
 from opspilot_mcp.gate.deskside import Desk, DeskChanged
 from opspilot_mcp.gate.founding import checkpoint
 from opspilot_mcp.gate.founding import init as init
-from opspilot_mcp.gate.home import Home
+from opspilot_mcp.gate.home import Home, file_id
 from opspilot_mcp.gate.schema import GATE
 from opspilot_mcp.gate.signatures import Authority
 from opspilot_mcp.gate.snapshots import Message
@@ -44,6 +44,10 @@ T = TypeVar("T")
 _MOST_BATCHES = 100
 
 
+class GateReplaced(StoreUnusable):
+    """The database is not the file any more that was opened; only a new start looks at the new one."""
+
+
 class Gate:
     """An open gate. Make one with `Gate.open` or `open_gate`; every method is safe to cancel."""
 
@@ -51,6 +55,7 @@ class Gate:
         self.home, self.db, self.authority = home, db, authority
         self.desk = Desk(home.desk_db)
         self.checkpoints = audit.Checkpoints(home)
+        self._file = file_id(home.gate_db)
         self._unanswerable: set[int] = set()
         self._is_refused = False
         self.turns = Turns(self)
@@ -155,7 +160,8 @@ class Gate:
         await self.desk.write(proposals.beat, now=now, killed=standing.killed_by is not None, detail=detail)
 
     async def check_restored(self, *, now: int) -> bool:
-        """Quarantine the gate when its database is older than its checkpoints."""
+        """Quarantine the gate when its database is older than its checkpoints. Raises GateReplaced."""
+        self._check_file()
         last, last_hash = self.checkpoints.last()
         if not last:
             return False
@@ -163,6 +169,16 @@ class Gate:
         if known == last_hash:
             return False
         return await self.db.write(upkeep.check_restored, last, last_hash, now=now)
+
+    def _check_file(self) -> None:
+        """Raise GateReplaced when the file under our name is not the one that was opened.
+
+        What is written to the old file from then on nobody would find again, and the new one may be from a backup.
+        """
+        if file_id(self.home.gate_db) != self._file:
+            raise GateReplaced(
+                "gate.db was replaced while the gate ran. Nothing leaves: stop the gate, start it again."
+            )
 
     # -- people --------------------------------------------------------------------------------------------------------
 
@@ -335,6 +351,7 @@ class Gate:
 
     async def _decide(self, decide: Callable[[Connection], T], *, now: int) -> T:
         """Run a decision in one transaction, checkpoint it, and tell the desk when it can be reached."""
+        self._check_file()
         made = await self.db.write(decide)
         try:
             await self.tell(now=now)

@@ -1,12 +1,15 @@
 """A proposal, copied at once into the bytes that would be sent. From here on only the snapshot counts."""
 
 import json
+import logging
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from opspilot_mcp import text as plain
 from opspilot_mcp.errors import InvalidInput, NotFound
@@ -17,6 +20,8 @@ from opspilot_mcp.gate.policy import FileChannel, GatePolicy, SlackChannel, Smtp
 from opspilot_mcp.gate.schema import approvals, known_hosts, messages, recipients
 from opspilot_mcp.proposals import MAX_BODY, MAX_TITLE
 from opspilot_mcp.store import ids
+
+log = logging.getLogger("opspilot_mcp")
 
 State = Literal[
     "pending", "approved", "sending", "sent", "uncertain", "retry", "failed", "rejected", "withdrawn", "expired",
@@ -129,11 +134,23 @@ def take(conn: Connection, looks: Iterable[tuple[int, Look]], policy: GatePolicy
     """
     unreadable = []
     for number, look in looks:
-        if look.row is None:
+        row = look.row
+        if row is None or not (_again(conn, row) or _is_taken(conn, row, look.facts, policy, now=now)):
             unreadable.append(number)
-        elif not _again(conn, look.row):
-            _take_one(conn, look.row, look.facts, policy, now=now)
     return unreadable
+
+
+def _is_taken(conn: Connection, row: SourceRow, facts: Facts | None, policy: GatePolicy, *, now: int) -> bool:
+    """Take one proposal; False when a fault of ours showed in it: one stranger's text must not keep the others out."""
+    try:
+        with conn.begin_nested():
+            _take_one(conn, row, facts, policy, now=now)
+    except DBAPIError:  # the store's own trouble is everybody's
+        raise
+    except Exception as error:  # not its text: it may quote the stranger's
+        log.error("%s could not be made into a message: %s", ids.shown("PR", row.number), type(error).__name__)
+        return False
+    return True
 
 
 def _again(conn: Connection, row: SourceRow) -> bool:
@@ -288,9 +305,12 @@ def _copied(row: SourceRow, *, version: int, now: int) -> dict[str, object]:
 
 
 def new_event_id(conn: Connection, proposal: int, version: int, policy: GatePolicy) -> str:
-    """Return the id every try of this message carries: Message-ID, Slack event id, idempotency key."""
+    """Return the id every try of this message carries: Message-ID, Slack event id, idempotency key.
+
+    It is random in part: after a restore numbers come again, and who drops repeats would drop the new message.
+    """
     instance = gate_standing.read(conn).instance[:12]
-    return f"pr-{proposal}.v{version}.{instance}@{policy.sender.rpartition('@')[2]}"
+    return f"pr-{proposal}.v{version}.{secrets.token_hex(4)}.{instance}@{policy.sender.rpartition('@')[2]}"
 
 
 def _references(conn: Connection, subject: str) -> list[str]:

@@ -3,13 +3,14 @@
 import sqlite3
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
 
 from opspilot_mcp import proposals
 from opspilot_mcp.errors import OpsPilotError, StoreUnusable
-from opspilot_mcp.gate import deskside
+from opspilot_mcp.gate import deskside, risks
 from opspilot_mcp.store.schema import proposals as desk_proposals
 from tests.gate.conftest import MINUTE, NOON, House
 
@@ -142,6 +143,38 @@ async def test_c03_row_of_a_wrong_shape_is_answered_and_the_others_go_on(house: 
     assert await house.state(good) == "pending"
     told = _raw(house).execute("SELECT outcome FROM proposals WHERE id = 1").fetchone()
     assert told == ("rejected",), bad
+
+
+@pytest.mark.parametrize("number", [0, -5, 2**63 - 1, -(2**63), 10**15])
+async def test_c03_row_under_a_number_nobody_gives_hides_no_other(house: House, number: int) -> None:
+    good = await house.page(sync=False)
+    raw = _raw(house)
+    columns = ", ".join(column.name for column in desk_proposals.c if column.name != "id")
+    raw.execute(f"INSERT INTO proposals (id, {columns}) SELECT {number}, {columns} FROM proposals")  # noqa: S608
+    raw.close()
+
+    for turn in range(2):
+        await house.tick(NOON + turn * 10_000)
+
+    assert await house.gate.counts() == {"pending": 1}
+    assert await house.state(good) == "pending"
+
+
+async def test_a_fault_of_ours_in_one_message_does_not_keep_the_others_out(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine = risks.flags
+
+    def faulty(title: str, body: str, *more: Any) -> list[risks.Flag]:
+        return examine(title, body, *more) if body != "poison" else 1 / 0  # type: ignore[return-value]
+
+    monkeypatch.setattr(risks, "flags", faulty)
+    bad = await house.page(body="poison", sync=False)
+    good = await house.page(key="inc-2", title="two")
+
+    assert await house.state(good) == "pending"
+    assert (await house.told(bad)).state == "rejected"
+    assert (await house.gate.verify_audit()).first_bad is None
 
 
 async def test_c03_huge_row_does_not_stop_the_others(house: House) -> None:
