@@ -6,6 +6,7 @@ Nothing a stranger sends can make an alert disappear here: what cannot be believ
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from opspilot_mcp.aiops.alerts import Alert, AlertStatus, Severity
@@ -105,7 +106,16 @@ def text_of(value: object) -> str:
 def name_of(value: object) -> str | None:
     """Return a name on one line, cleaned and capped; None when nothing is left."""
     text = text_of(value)
-    return (one_line(text[: 4 * NAME_CHARS])[:NAME_CHARS] or None) if text else None
+    return (_one_line(text[: 4 * NAME_CHARS])[:NAME_CHARS] or None) if text else None
+
+
+@lru_cache(maxsize=20_000)  # names and labels repeat; cleaning ten words was half of reading an alert
+def _short_line(text: str) -> str:
+    return one_line(text)
+
+
+def _one_line(text: str) -> str:
+    return _short_line(text) if len(text) <= NAME_CHARS else one_line(text)
 
 
 def mapping_of(value: object, field_name: str) -> Mapping[str, Any]:
@@ -123,7 +133,7 @@ def _labels(labels: Mapping[str, Any]) -> dict[str, str]:
     for name in sorted(map(str, labels))[:MAX_LABELS]:
         text = text_of(labels.get(name))
         if text:
-            kept[one_line(name[:LABEL_CHARS])] = one_line(text[:LABEL_CHARS])
+            kept[_one_line(name[:LABEL_CHARS])] = _one_line(text[:LABEL_CHARS])
     return kept
 
 
