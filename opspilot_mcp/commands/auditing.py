@@ -12,6 +12,7 @@ from opspilot_mcp.errors import BadSetting, OpsPilotError
 from opspilot_mcp.settings import Settings
 from opspilot_mcp.store import trail
 from opspilot_mcp.store.chain import Walk
+from opspilot_mcp.store.schema import DESK
 from opspilot_mcp.store.trail import Verdict
 
 app = App(name="audit", help="The desk's record and the gate's: verify.")
@@ -73,7 +74,7 @@ def _desk(found: Settings, gate: Side, held: dict[int, str], at_ms: int) -> Side
         lost = f"There is no desk.db, and the gate noted row {max(held)} of it. Restore a backup." if held else ""
         return Side(trouble=lost or "There is no desk.db yet.", is_bad=bool(held))
     try:
-        verdict = trail.verify(found.desk_db, Walk(held, held_word="noted by the gate"))
+        verdict = trail.verify(found.desk_db, Walk(held, held_word="noted by the gate"), DESK)
     except OpsPilotError as error:
         return Side(trouble=str(error), is_bad=True)
     if verdict.first_bad is not None:

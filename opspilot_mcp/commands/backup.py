@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -31,15 +31,6 @@ _SECRETS = (
     "every ticket, address and message; the approvers' keys, sealed under their passphrases; and the key that signs "
     "checkpoints, unsealed"
 )
-
-
-class _Gate(NamedTuple):
-    """The gate as it was copied. `held` is what it noted of the desk's record."""
-
-    instance: str
-    database: Database
-    held: dict[int, str]
-    left_out: list[str]
 
 
 def backup(
@@ -111,33 +102,38 @@ def _give_name(scratch: Path, target: Path) -> None:
 def _fill(found: Settings, scratch: Path, *, with_gate: bool, quiet: bool) -> Manifest:
     """Copy everything into the hidden folder, check it, and return the manifest to write."""
     now = clock.now_ms()
-    gate_bytes = (found.gate_home / "gate.db").stat().st_size if with_gate else 0
-    with printing.byte_progress(gate_bytes + found.desk_db.stat().st_size, "backup", quiet=quiet) as progress:
-        gate = _copy_gate(found, scratch, now=now, progress=progress) if with_gate else None
-        copies.database(found.desk_db, scratch / "desk.db", progress=lambda done: progress(gate_bytes + done))
-    left_out = [*gate.left_out] if gate else []
-    left_out += [
-        path for name in ("policy.toml", "runbooks", "macros") for path in _copy_own(found.home, scratch, name)
-    ]
-    desk = checked_desk(scratch, gate.held if gate else {})
+    left_out = _copy_databases(found, scratch, with_gate=with_gate, quiet=quiet, now=now)
+    for name in ("policy.toml", "runbooks", "macros"):
+        left_out += _copy_own(found.home, scratch, name)
+    instance, gate, held = checked_gate(scratch) if with_gate else (None, None, {})
     return Manifest(
         format="opspilot-mcp backup 1",
         program=__version__,
         made_ms=now,
-        instance=gate.instance if gate else None,
-        desk=desk,
-        gate=gate.database if gate else None,
+        instance=instance,
+        desk=checked_desk(scratch, held),
+        gate=gate,
         left_out=tuple(left_out),
         files=manifest.entries(scratch),
     )
 
 
-def _copy_gate(found: Settings, scratch: Path, *, now: int, progress: copies.Progress) -> _Gate:
+def _copy_databases(found: Settings, scratch: Path, *, with_gate: bool, quiet: bool, now: int) -> list[str]:
+    """Copy the gate, then the desk; then the copied gate loses its power. Returns what of the gate was left out."""
+    if not with_gate:
+        with printing.byte_progress(found.desk_db.stat().st_size, "backup", quiet=quiet) as progress:
+            copies.database(found.desk_db, scratch / "desk.db", progress=progress)
+        return []
     from opspilot_mcp.gate import backup as room
 
-    left_out = room.copy(found.home, scratch, now=now, progress=progress)
-    instance, database, held = checked_gate(scratch)
-    return _Gate(instance, database, held, left_out)
+    first = (found.gate_home / "gate.db").stat().st_size
+    with printing.byte_progress(first + found.desk_db.stat().st_size, "backup", quiet=quiet) as progress:
+        left_out = room.copy(found.home, scratch, progress=progress)
+        copies.database(found.desk_db, scratch / "desk.db", progress=lambda done: progress(first + done))
+    why = f"this is the backup of {clock.iso(now)}; what it calls waiting may have left since"
+    if not room.disarm(scratch, why, now=now):
+        left_out.append("what the desk proposed and the gate had not taken yet")
+    return left_out
 
 
 def _copy_own(home: Path, to: Path, name: str) -> list[str]:
@@ -160,7 +156,7 @@ def _copy_own(home: Path, to: Path, name: str) -> list[str]:
 def checked_desk(home: Path, held: dict[int, str]) -> Database:
     """Return what a copied desk holds. Raises StoreUnusable when it is damaged or its record is bad."""
     rows = copies.sound(home / "desk.db", DESK, TABLES)
-    verdict = trail.verify(home / "desk.db", Walk(held, held_word="noted by the gate"))
+    verdict = trail.verify(home / "desk.db", Walk(held, held_word="noted by the gate"), DESK)
     return _database(home / "desk.db", DESK, rows, verdict)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from opspilot_mcp.gate import canonical, keys
 from opspilot_mcp.gate.home import Home
-from opspilot_mcp.gate.schema import audit
+from opspilot_mcp.gate.schema import GATE, audit
 from opspilot_mcp.store import chain, trail
 from opspilot_mcp.store.chain import Walk
 from opspilot_mcp.store.trail import Verdict
@@ -146,7 +146,7 @@ def verify(
     `each` is given every good row, in order.
     """
     held, fault = checkpoints.hashes(public)
-    found = trail.verify(path, Walk(held), guarded=("audit", "nonces"), each=each)
+    found = trail.verify(path, Walk(held), GATE, guarded=("audit", "nonces"), each=each)
     if found.first_bad is None and found.rows and not held:
         return replace(found, first_bad=1, why=fault or "the file of checkpoints is gone")
     if found.first_bad is None and fault:

@@ -5,29 +5,33 @@ quarantine, with every signature in it void, before anybody restores it, by what
 """
 
 import fcntl
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import DBAPIError
 
 from opspilot_mcp import clock
-from opspilot_mcp.errors import StoreUnusable
-from opspilot_mcp.gate import approvers, audit, state, upkeep
+from opspilot_mcp.errors import OpsPilotError, StoreUnusable
+from opspilot_mcp.gate import approvers, audit, deskside, snapshots, state, upkeep
 from opspilot_mcp.gate import policy as gate_policy
 from opspilot_mcp.gate.home import Home
-from opspilot_mcp.gate.schema import GATE, metadata
+from opspilot_mcp.gate.schema import GATE, messages, metadata
 from opspilot_mcp.store import copies, migrate, sqlite
+from opspilot_mcp.store.schema import proposals
 
 TABLES = tuple(sorted(metadata.tables))
+_NOT_OVER = ("pending", "held", "approved", "sending", "retry", "uncertain", "expired")
 _KEPT = ("gate.toml", "checkpoint.key")
 _FOLDERS = ("approvers", "sent", "checkpoints")
 # What SQLite and the gate keep beside the database for as long as it is open.
 _PASSING = tuple(f"gate.db{beside}" for beside in ("-journal", "-wal", "-shm", ".lock"))
 
 
-def copy(root: Path, into: Path, *, now: int, progress: copies.Progress) -> list[str]:
-    """Copy the gate of a home into another, and take from the copy its power to send; returns what was left out.
+def copy(root: Path, into: Path, *, progress: copies.Progress) -> list[str]:
+    """Copy the gate of a home into another; returns what was left out. `disarm` must follow once the desk is there.
 
     The log of checkpoints and the sent files are copied before the database, which then knows them all. Channel
     secrets are not copied. Raises BadSetting or StoreUnusable where there is no gate, or a damaged one.
@@ -44,7 +48,6 @@ def copy(root: Path, into: Path, *, now: int, progress: copies.Progress) -> list
     for name in kept:
         if (home.gate / name).exists():
             copies.file(home.gate / name, to.gate / name)
-    disarm(into, f"this is the backup of {clock.iso(now)}; what it calls waiting may have left since", now=now)
     return _left_out(home, kept)
 
 
@@ -79,29 +82,67 @@ def _left_out(home: Home, kept: list[str]) -> list[str]:
     return sorted(f"gate/{name}" for name in names if name not in ours)
 
 
-def disarm(root: Path, why: str, *, now: int) -> None:
-    """Put the copied gate of a home into quarantine, its signatures void; a gate in quarantine stays as it is.
+def disarm(root: Path, why: str, *, now: int) -> bool:
+    """Take from a copied home, desk and gate, its power to send: quarantine, signatures void, everything open held.
 
-    Raises StoreUnusable when the copy's database and root do not belong together.
+    What the desk proposed and the gate had not taken yet is taken, so that it is held as well: it may have been signed
+    and sent after the copy was made. Returns False when the desk could not be followed there, as a stranger may have
+    written it. Raises StoreUnusable when gate.db and the root do not belong together.
     """
-    with _change(root, now=now) as conn:
-        standing = state.read(conn)
-        if standing.instance != approvers.load_root(Home(root)).instance:
+    home = Home(root)
+    with _change(home, now=now) as conn:
+        if state.read(conn).instance != approvers.load_root(home).instance:
             raise StoreUnusable("gate.db and approvers/root.json are of two gates. Take another backup.")
-        if standing.quarantine is None:
-            upkeep.quarantine(conn, why, now=now)
+        is_followed = True
+        try:
+            _take_rest(conn, home, now=now)
+        except (DBAPIError, OpsPilotError):
+            is_followed = False
+        upkeep.quarantine(conn, why, now=now)
+    return is_followed
+
+
+def _take_rest(conn: Connection, home: Home, *, now: int) -> None:
+    """Snapshot what the copied desk proposed and the copied gate does not know, and tell that desk."""
+    policy = gate_policy.load(home.settings)
+    with closing(deskside.connect(home.desk_db)) as raw:
+        reading, writing = deskside.sit(raw)
+        _forget(conn, writing)
+        while looks := _unseen(raw, reading):
+            for number in snapshots.take(conn, looks, policy, now=now):
+                with writing.begin():
+                    upkeep.tell_unreadable(writing, number, now=now)
+            while told := upkeep.unmirrored(conn):
+                with writing.begin():
+                    upkeep.tell(writing, told, now=now)
+                upkeep.set_mirrored(conn, told)
+    copies.close(home.desk_db)
+
+
+def _unseen(raw: sqlite3.Connection, reading: Connection) -> list[tuple[int, deskside.Look]]:
+    sqlite.bound_reads(raw)
+    with reading.begin():
+        return deskside.unseen(reading)
+
+
+def _forget(conn: Connection, writing: Connection) -> None:
+    """Take back what the desk was told of messages younger than the copied gate, so that it takes them again."""
+    newest = conn.execute(select(func.max(messages.c.proposal))).scalar() or 0
+    lost = update(proposals).where(proposals.c.id > newest, proposals.c.outcome.in_(_NOT_OVER)).values(outcome=None)
+    with writing.begin():
+        writing.execute(lost)
 
 
 def note_restored(root: Path, by: str, *, made_ms: int, now: int) -> None:
     """Write into the restored gate's record that it was restored, and from when it is."""
-    with _change(root, now=now) as conn:
+    with _change(Home(root), now=now) as conn:
         audit.record(conn, by, "gate.restored", "gate", now=now, detail={"made": clock.iso(made_ms)})
 
 
 @contextmanager
-def _change(root: Path, *, now: int) -> Iterator[Connection]:
+def _change(home: Home, *, now: int) -> Iterator[Connection]:
     """Lend one transaction on a copied gate nobody else uses; it is checkpointed, and one file again, afterwards."""
-    home = Home(root).make()  # a backup lists files: an empty folder is not in one
+    home.make()  # a backup lists files: an empty folder is not in one
     with closing(sqlite.connect(home.gate_db)) as raw:
         engine = sqlite.engine_over(raw, begin="BEGIN IMMEDIATE")
         with engine.begin() as conn:

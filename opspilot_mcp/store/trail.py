@@ -13,6 +13,7 @@ from pathlib import Path
 from opspilot_mcp.errors import StoreUnusable
 from opspilot_mcp.store import guards, sqlite
 from opspilot_mcp.store.chain import Fault, Walk
+from opspilot_mcp.store.migrate import Lineage
 
 _BATCH = 1_000
 _LIMIT_BYTES = 1_000_000
@@ -38,15 +39,18 @@ class Verdict:
 def verify(
     path: Path,
     walk: Walk,
+    lineage: Lineage,
     *,
     guarded: tuple[str, ...] = ("audit",),
     each: Callable[[Mapping[str, object]], None] | None = None,
 ) -> Verdict:
     """Walk along every row and look for the triggers that guard these tables; reads only. `each` is given good rows.
 
-    Raises StoreUnusable when there is no such file or it cannot be opened, StoreBusy when it stays locked.
+    Raises StoreUnusable when there is no such file, it cannot be opened or has another schema; StoreBusy when it stays
+    locked.
     """
     with closing(_connect(path)) as raw:
+        _require(raw, path, lineage)
         fault = _walked(raw, walk, path, each) or _unguarded(raw, walk, guarded)
     why = fault.why if fault else "every row is as it was written"
     return Verdict(walk.rows, max(walk.held, default=0), fault.seq if fault else None, why, walk.head)
@@ -61,6 +65,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     raw.row_factory = sqlite3.Row
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LIMIT_BYTES)
     return raw
+
+
+def _require(raw: sqlite3.Connection, path: Path, lineage: Lineage) -> None:
+    try:
+        found = sqlite.revision(raw)
+    except sqlite3.Error as error:
+        raise sqlite.meaning(error, path) from error
+    if found != lineage.head:
+        raise StoreUnusable(
+            f"{path.name} has schema {found!s:.20}, this program checks {lineage.head}. Start the newest opspilot-mcp "
+            "once, which brings it up to date."
+        )
 
 
 def _walked(

@@ -1,4 +1,4 @@
-"""ASSURANCE F09 and F11: damage is named, and a backup taken while others write is whole."""
+"""ASSURANCE F09 and F11: damage is named, a backup under load is whole, a restored gate replays nothing."""
 
 import asyncio
 import json
@@ -6,20 +6,23 @@ import os
 import sqlite3
 import stat
 import sys
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import pytest
 
-from opspilot_mcp import cli
+from opspilot_mcp import cli, clock
 from opspilot_mcp.errors import StoreBusy, StoreUnusable
-from opspilot_mcp.gate import anchors
-from opspilot_mcp.store import audit, trail
+from opspilot_mcp.gate import anchors, state
+from opspilot_mcp.gate import backup as gate
+from opspilot_mcp.store import audit, copies, trail
 from opspilot_mcp.store.chain import Walk
 from opspilot_mcp.store.db import Db
 from opspilot_mcp.store.schema import DESK
+from tests.assurance import invariant
 from tests.assurance.test_c_isolation import GATE, SHARED, opspilot, shared_home
-from tests.gate.conftest import NOON, House
+from tests.gate.conftest import HOUR, MINUTE, NOON, House, open_house
 
 __all__ = ["shared_home"]  # fixture
 
@@ -98,6 +101,127 @@ async def test_f09_flipped_page_header_is_refused_with_the_next_step(house: Hous
         await Db(damaged, DESK).open()
 
 
+# -- replay ------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def restored(house: House, *, from_copy: Path) -> AsyncIterator[House]:
+    """Restore a backup into a home of its own and open it; the invariant holds there too."""
+    root = from_copy.with_name("restored")
+    assert cli.run(["restore", str(from_copy), "--home", str(root)]) == 0
+    made = await open_house(root)
+    yield made
+    await made.gate.close()
+    await made.desk.close()
+    invariant.check(root)
+    assert made.keys["ana"].pair.key_id == house.keys["ana"].pair.key_id
+
+
+def backed_up(house: House) -> Path:
+    folder = house.root.parent / "copy"
+    assert cli.run(["backup", str(folder), "--home", str(house.root)]) == 0
+    return folder
+
+
+async def turns(house: House, count: int) -> None:
+    for minute in range(1, count + 1):
+        await house.tick(NOON + minute * MINUTE)
+
+
+async def test_f11_a_message_sent_after_the_backup_is_not_sent_again_by_a_restore(house: House) -> None:
+    message_id = await house.page()
+    await house.approve(message_id)
+    folder = backed_up(house)
+    await house.tick(NOON + MINUTE)
+
+    async with restored(house, from_copy=folder) as again:
+        await turns(again, 4)
+
+        assert (len(house.sent()), again.sent()) == (1, {})
+        assert (await again.state(message_id), (await again.told(message_id)).state) == ("uncertain", "uncertain")
+        assert (await again.gate.db.read(state.read)).quarantine
+
+
+async def test_f11_a_message_the_gate_had_not_taken_is_held_with_the_reason_after_a_restore(house: House) -> None:
+    message_id = await house.page(sync=False)
+    folder = backed_up(house)
+    await house.gate.sync(now=NOON)
+    await house.approve(message_id)
+    await turns(house, 1)
+
+    async with restored(house, from_copy=folder) as again:
+        await turns(again, 2)
+
+        view = await again.gate.view(message_id)
+        assert (len(house.sent()), again.sent(), view.message.state) == (1, {}, "held")
+        assert "it may have been sent since" in view.message.detail
+
+
+async def test_f11_a_message_younger_than_the_copied_gate_is_held_too(house: House, tmp_path: Path) -> None:
+    gate.copy(house.root, tmp_path / "copy", progress=lambda _: None)
+    message_id = await house.page()
+    await house.approve(message_id)
+    copies.database(house.root / "desk.db", tmp_path / "copy" / "desk.db", progress=lambda _: None)
+
+    assert gate.disarm(tmp_path / "copy", "a test", now=NOON)
+
+    again = await open_house(tmp_path / "copy")
+    assert (await again.told(message_id)).outcome == "pending"
+    assert await again.state(message_id) == "held"
+    await again.gate.close()
+    await again.desk.close()
+
+
+async def test_f11_a_number_that_comes_again_after_a_restore_leaves_under_another_id(house: House) -> None:
+    folder = backed_up(house)
+    lost = (await house.gate.view(await house.page())).message
+
+    async with restored(house, from_copy=folder) as again:
+        found = (await again.gate.view(await again.page())).message
+
+        assert (found.id, found.event_id != lost.event_id) == (lost.id, True)
+
+
+async def test_f11_after_a_person_has_looked_a_held_message_is_signed_anew_and_leaves(house: House) -> None:
+    message_id = await house.page()
+    folder = backed_up(house)
+    later = clock.now_ms() + HOUR  # the backup was made by the real clock, and nothing may be older than it
+
+    async with restored(house, from_copy=folder) as again:
+        await again.gate.end_quarantine(again.session("ana", later), now=later)
+        await again.gate.lift(again.session("ana", later), message_id, now=later)
+        await again.approve(message_id, now=later)
+        await again.tick(later + MINUTE)
+
+        assert (await again.state(message_id), len(again.sent())) == ("sent", 1)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TRIGGER eve BEFORE UPDATE ON proposals BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "UPDATE proposals SET body = zeroblob(9000000)",
+    ],
+    ids=["trigger", "huge row"],
+)
+async def test_f11_a_hostile_desk_stops_no_backup_and_its_copy_cannot_send(
+    house: House, script: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await house.approve(await house.page())
+    await house.page(key="inc-2", sync=False)
+    with closing(sqlite3.connect(house.root / "desk.db", isolation_level=None)) as raw:
+        raw.execute(script)
+
+    code = cli.run(["backup", str(house.root.parent / "copy"), "--home", str(house.root), "--json"])
+
+    assert (code, json.loads(capsys.readouterr().out)["left_out"]) == (
+        0,
+        ["what the desk proposed and the gate had not taken yet"],
+    )
+    with closing(sqlite3.connect(house.root.parent / "copy" / "gate" / "gate.db")) as raw:
+        assert raw.execute("SELECT state FROM approvals").fetchall() == [("void",)]
+
+
 # -- backup under load -------------------------------------------------------------------------------------------------
 
 
@@ -146,8 +270,8 @@ def check_restored(folder: Path, home: Path) -> int:
     for path in (home / "desk.db", home / "gate" / "gate.db"):
         with closing(sqlite3.connect(path)) as raw:
             assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    gate, notes = anchors.check(home)
-    assert (gate.first_bad, trail.verify(home / "desk.db", Walk(notes.held)).first_bad) == (None, None)
+    record, notes = anchors.check(home)
+    assert (record.first_bad, trail.verify(home / "desk.db", Walk(notes.held), DESK).first_bad) == (None, None)
     modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in home.rglob("*")}
     assert modes == {(True, 0o700), (False, 0o600)}
     with closing(sqlite3.connect(home / "desk.db")) as raw:

@@ -12,6 +12,7 @@ from opspilot_mcp.gate import anchors
 from opspilot_mcp.gate.service import Gate
 from opspilot_mcp.store import audit, chain, trail
 from opspilot_mcp.store.chain import Walk
+from opspilot_mcp.store.schema import DESK
 from opspilot_mcp.store.trail import Verdict
 from tests.assurance.conftest import agent_of
 from tests.assurance.forks import Dispatchers
@@ -90,7 +91,7 @@ async def desk_writers(house: House, processes: int, events: int) -> None:
     await anchors.take(house.gate.db, house.gate.desk, now=NOON)
 
     _, notes = anchors.check(house.root)
-    found = trail.verify(house.root / "desk.db", Walk(notes.held))
+    found = trail.verify(house.root / "desk.db", Walk(notes.held), DESK)
     assert codes == [0] * processes
     assert (found.first_bad, found.rows, found.head[0]) == (None, processes * events, processes * events)
     assert found.checkpointed == processes * events
@@ -275,7 +276,7 @@ async def keep(house: House, rows: int) -> None:
 
 def checked(house: House) -> Verdict:
     _, notes = anchors.check(house.root)
-    return trail.verify(house.root / "desk.db", Walk(notes.held, held_word="noted by the gate"))
+    return trail.verify(house.root / "desk.db", Walk(notes.held, held_word="noted by the gate"), DESK)
 
 
 def tamper(house: House, script: str, *, guards: bool = True) -> None:

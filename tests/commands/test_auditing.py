@@ -134,3 +134,11 @@ async def test_a_folder_with_neither_is_refused(verify: Verify, tmp_path: Path) 
     code, said = verify(home=tmp_path / "nowhere")
 
     assert (code, "There is no desk and no gate" in said) == (2, True)
+
+
+async def test_a_desk_of_an_older_program_is_not_called_tampered_with(house: House, verify: Verify) -> None:
+    sql(house.root / "desk.db", "UPDATE alembic_version SET version_num = '0000'")
+
+    code, said = verify()
+
+    assert (code, "has schema 0000" in said, "First bad row" in said) == (1, True, False)
