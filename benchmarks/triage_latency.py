@@ -107,6 +107,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = args.home or Path(folder)
+        home.mkdir(parents=True, exist_ok=True)
         if not (home / "desk.db").exists():
             asyncio.run(fill(home, args.tickets, args.reviews))
         first = args.first or args.reviews
