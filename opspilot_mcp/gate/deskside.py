@@ -141,7 +141,7 @@ class Desk:
                 found = conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
                 if found != DESK.head:
                     raise StoreUnusable(
-                        f"The desk has schema {found!s:.20}, this gate reads {DESK.head}. Restart both."
+                        f"The desk has schema {quoted(found)}, this gate reads {DESK.head}. Restart both."
                     )
                 return work(conn)
         except DBAPIError as error:

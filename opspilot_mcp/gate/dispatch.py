@@ -40,6 +40,7 @@ class Claim:
     envelope: Envelope
     fence: int
     lease_until_ms: int
+    expires_ms: int  # when the first signature that counted ends
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def claim(conn: Connection, authority: Authority, number: int, look: Look | None
     if not signatures.is_sufficient(signed, message, trusted):
         _refuse(conn, message, *_lacking(signed), now=now)
         return None
-    taken = _take(conn, message, content, signed.nonces, authority, now=now)
+    taken = _take(conn, message, content, signed, authority, now=now)
     crash_here("in_claim")
     return taken
 
@@ -161,7 +162,7 @@ def _refuse(conn: Connection, message: Message, to: snapshots.State, why: str, *
 
 
 def _take(
-    conn: Connection, message: Message, content: bytes, spent: tuple[str, ...], authority: Authority, *, now: int
+    conn: Connection, message: Message, content: bytes, signed: signatures.Standing, authority: Authority, *, now: int
 ) -> Claim | None:
     """Commit to one try: fence and lease, the nonces in the ledger, a row in `deliveries`."""
     fence, lease = message.fence + 1, now + LEASE_MS
@@ -174,13 +175,13 @@ def _take(
     ).rowcount
     if won != 1:
         return None
-    signatures.spend(conn, spent, message, now=now)
+    signatures.spend(conn, signed.nonces, message, now=now)
     conn.execute(
         insert(deliveries).values(
             message_id=message.number, fence=fence, started_ms=now, sha256=message.sha256, detail=""
         )
     )
-    detail = {"fence": fence, "sha256": message.sha256, "nonces": list(spent)}
+    detail = {"fence": fence, "sha256": message.sha256, "nonces": list(signed.nonces)}
     audit.record(conn, "dispatcher", "message.claimed", message.id, now=now, detail=detail)
     envelope = Envelope(
         message_id=message.id,
@@ -192,7 +193,7 @@ def _take(
         content=content,
         now=now,
     )
-    return Claim(message, envelope, fence, lease)
+    return Claim(message, envelope, fence, lease, signed.expires_ms)
 
 
 # -- send --------------------------------------------------------------------------------------------------------------
@@ -204,7 +205,7 @@ def send(claim: Claim, authority: Authority, wire: Wire, clock: Callable[[], int
     `clock` is asked once more just before: a process that slept past its lease must not send.
     """
     crash_here("after_claim")
-    if clock() >= claim.lease_until_ms - _LONGEST_SEND_MS:
+    if clock() >= min(claim.lease_until_ms - _LONGEST_SEND_MS, claim.expires_ms):
         return Result("retry", "the process slept after its claim; nothing was sent")
     settings = authority.policy.channel(claim.message.channel)
     try:

@@ -137,7 +137,7 @@ class WebhookChannel(_Part):
             raise ValueError("must be an https:// address without user name or fragment")
         if parts.port == 0:  # one past 65,535 raises ValueError here
             raise ValueError("must name a port from 1 to 65535")
-        if not value.isascii() or any(char.isspace() for char in value):
+        if not value.isascii() or not value.isprintable() or " " in value:
             raise ValueError("must be ASCII without blanks")
         return value
 

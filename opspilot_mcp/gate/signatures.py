@@ -38,6 +38,7 @@ class Standing:
     is_solo: bool
     nonces: tuple[str, ...]
     faults: tuple[str, ...]
+    expires_ms: int = 0  # when the first of them ends
 
 
 def needed(message: Message, trusted: Mapping[str, Approver]) -> int:
@@ -111,6 +112,7 @@ def standing(
         is_solo=any(payload["solo"] is True for payload in good.values()),
         nonces=tuple(str(payload["nonce"]) for payload in good.values()),
         faults=tuple(faults),
+        expires_ms=min((int(str(payload["expires_ms"])) for payload in good.values()), default=0),
     )
 
 

@@ -44,7 +44,7 @@ BREAKS = (
     Break(
         "never spend a nonce",
         _DISPATCH,
-        "signatures.spend(conn, spent, message, now=now)",
+        "signatures.spend(conn, signed.nonces, message, now=now)",
         "pass",
         "test_b_binding.py::test_b17_spent_nonce_does_not_count_again",
     ),

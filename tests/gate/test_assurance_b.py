@@ -524,3 +524,15 @@ async def test_snapshot_refuses_to_change(house: House) -> None:
 
     with pytest.raises(OpsPilotError):
         await house.gate.db.write(lambda conn: conn.execute(update(messages).values(content=b"other")))
+
+
+async def test_b05_a_sender_that_slept_past_the_expiry_sends_nothing(house: House) -> None:
+    message_id = await house.page()
+    await house.approve(message_id)
+    times = iter([NOON + 4 * HOUR - 1])  # claimed in the last millisecond, then asleep
+
+    await house.gate.turns.deliver(1, 1, lambda: next(times, NOON + 4 * HOUR))
+    slept = await house.state(message_id)
+    await house.tick(NOON + 4 * HOUR + MINUTE)
+
+    assert (house.sent(), slept, await house.state(message_id)) == ({}, "retry", "expired")

@@ -13,7 +13,15 @@ from opspilot_mcp.gate import dispatch
 from opspilot_mcp.gate.channels import SendFailed, deadline, outlet, smtp, web
 from opspilot_mcp.gate.policy import FileChannel
 from tests.gate.conftest import NOON
-from tests.gate.sinks import Script, broken_mail_server, free_port, smtp_until, web_server
+from tests.gate.sinks import (
+    Script,
+    broken_mail_server,
+    free_port,
+    mail_server,
+    server_tls,
+    smtp_until,
+    web_server,
+)
 from tests.gate.test_channels import SECRET, envelope, hook, wire
 from tests.gate.test_channels import smtp as mail
 
@@ -200,3 +208,31 @@ def test_nobody_at_any_address_is_known_not_sent(tmp_path: Path) -> None:
     failed, _ = timed(lambda: outlet.send(envelope(b"{}"), hook(port), wire(tmp_path, f"127.0.0.1:{port}")))
 
     assert (failed.maybe_sent, failed.permanent) == (False, False)
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "not text"])
+def test_a_secret_file_of_another_kind_sends_nothing_and_can_be_put_right(tmp_path: Path, what: str) -> None:
+    target = tmp_path / "hook.key"
+    if what == "not text":
+        target.write_bytes(b"\xff\xfe")
+        target.chmod(0o600)
+    else:
+        planted(target, what)
+    channel = hook(1).model_copy(update={"secret_env": None, "secret_file": "hook.key"})
+
+    failed, took_s = timed(lambda: outlet.send(envelope(b"{}"), channel, wire(tmp_path)))
+
+    assert (failed.maybe_sent, failed.permanent) == (False, False)
+    assert took_s < 1
+
+
+def test_f03_a_password_the_mail_library_cannot_say_is_known_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSPILOT_GATE_MAIL", "pässword")
+    context = server_tls(tmp_path, "127.0.0.1")
+    with mail_server(tls=context, password="x") as box:
+        channel = mail(box.port, tls="tls", username="desk", password_env="OPSPILOT_GATE_MAIL", ca_file="cert.pem")
+        failed, _ = timed(lambda: outlet.send(envelope(), channel, wire(tmp_path)))
+
+    assert not failed.maybe_sent

@@ -24,11 +24,14 @@ def read(env: str | None, file: str | None, gate: Path) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would never open
     except OSError as error:
         raise SendFailed(f"the secret file {path.name} cannot be read ({error.strerror})") from error
     with os.fdopen(handle, "rb") as opened:
         found = os.fstat(opened.fileno())
         if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
             raise SendFailed(f"the secret file {path.name} is open to others; run chmod 600")
-        return opened.read(_MAX_BYTES).decode("utf-8", "strict").strip()
+        try:
+            return opened.read(_MAX_BYTES).decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise SendFailed(f"the secret file {path.name} is not UTF-8 text") from None

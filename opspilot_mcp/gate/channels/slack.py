@@ -25,7 +25,7 @@ def send(envelope: Envelope, settings: SlackChannel, wire: Wire) -> str:
 
 def _by_webhook(envelope: Envelope, settings: SlackChannel, wire: Wire) -> str:
     url = secret.read(settings.webhook_url_env, settings.webhook_url_file, wire.gate)
-    if urlsplit(url).scheme not in ("https", "http") or not url.isascii() or any(char.isspace() for char in url):
+    if urlsplit(url).scheme not in ("https", "http") or not url.isascii() or not url.isprintable() or " " in url:
         raise SendFailed("the secret is not the address of an incoming webhook", permanent=True)
     headers = {"Content-Type": "application/json; charset=utf-8"}
     answer = web.post(url, envelope.content, headers, timeout_s=settings.timeout_s, ca_file=settings.ca_file, wire=wire)

@@ -113,5 +113,7 @@ def _step(name: str, work: Callable[[], T]) -> T:
         raise SendFailed(
             f"the mail server refused to {name} with {error.smtp_code}", permanent=error.smtp_code >= 500
         ) from error
+    except ValueError as error:  # such as a password that is not ASCII, which smtplib cannot say
+        raise SendFailed(f"the mail server could not be asked to {name} ({type(error).__name__})") from error
     except (OSError, smtplib.SMTPException) as error:
         raise SendFailed(f"no answer from the mail server: {name} ({type(error).__name__})") from error
