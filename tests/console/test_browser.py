@@ -103,6 +103,12 @@ def press(driver: Any, selector: str) -> None:
     )
 
 
+def visit(driver: Any, url: str) -> None:
+    """Open a page and wait until its styles are there: the driver sometimes returns before."""
+    driver.get(url)
+    WebDriverWait(driver, 20).until(lambda _: driver.execute_script("return document.readyState") == "complete")
+
+
 def words(driver: Any) -> str:
     return str(driver.find_element(By.TAG_NAME, "main").text)
 
@@ -171,7 +177,7 @@ async def test_pages_fit_and_load_nothing_that_is_refused(
         "/gate",
         "/audit",
     ):
-        await asyncio.to_thread(driver.get, address + path)
+        await asyncio.to_thread(visit, driver, address + path)
         driver.save_screenshot(str(tmp_path / f"page-{width}-{dark}.png"))
         assert driver.execute_script("return document.documentElement.scrollWidth") <= width, path
 

@@ -1,11 +1,16 @@
 """What may reach a page at all, and the headers every answer carries: rows D01, D02, D05 of the assurance list."""
 
+import sqlite3
+from collections.abc import Callable
+
 import pytest
 from starlette.datastructures import Headers
+from starlette.routing import Route
 
 from opspilot_mcp.console import guards
+from tests.builders import stored_ticket
 from tests.console.conftest import ORIGIN, Browser
-from tests.gate.conftest import House
+from tests.gate.conftest import NOON, House
 
 HERE = "127.0.0.1:8642"
 EVERY_PATH = ["/", "/sign-in", "/messages/PR-1", "/gate", "/audit", "/tickets", "/static/console.css", "/nothing"]
@@ -119,3 +124,52 @@ async def test_pages_hold_no_script_or_style_of_their_own(ana: Browser, house: H
         assert " style=" not in page
         assert page.count("<script") == page.count('<script src="/static/console.js" defer></script>')
         assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def _decisions(ana: Browser) -> list[str]:
+    """Return the path of every form of the console, made for records that exist."""
+    names = {"tickets": "T-1", "review": "T-1", "incidents": "INC-1", "messages": "PR-1"}
+    paths = [route.path for route in ana.app.routes if isinstance(route, Route) and "POST" in (route.methods or ())]
+    return [path.replace("{id}", names.get(path.split("/")[1], "")) for path in paths]
+
+
+async def _whole(house: House) -> list[object]:
+    """Return every row of both databases that a decision could change."""
+    raw = [sqlite3.connect(house.root / name) for name in ("desk.db", "gate/gate.db")]
+    dumped = [line for one in raw for line in one.iterdump() if "learner" in line or line.startswith("INSERT")]
+    for one in raw:
+        one.close()
+    return [line for line in dumped if "sign_ins" not in line]
+
+
+@pytest.mark.parametrize("how", ["without a token", "another page's token", "foreign origin", "not signed in"])
+async def test_every_form_of_the_console_is_guarded(
+    ana: Browser, open_browser: Callable[[], Browser], house: House, how: str
+) -> None:
+    await house.page()
+    await house.desk.write(stored_ticket, now=NOON)
+    await ana.get("/gate")
+    token, stranger = ana.form("/gate/kill")["token"], open_browser()
+    before = await _whole(house)
+
+    answers = {}
+    for path in _decisions(ana):
+        if path in ("/sign-in", "/gate/kill"):
+            continue
+        fields = {
+            "version": "1",
+            "category": "billing",
+            "body": "x",
+            "say": "confirm",
+            "ticket": "T-1",
+            "incident": "INC-1",
+        }
+        by = stranger if how == "not signed in" else ana
+        if how == "another page's token":
+            fields["token"] = token
+        origin = {"origin": "http://evil.example"} if how == "foreign origin" else {}
+        answers[path] = (await by.post(path, fields, **origin)).status_code
+
+    assert len(answers) > 14
+    assert set(answers.values()) == {401 if how == "not signed in" else 403}
+    assert await _whole(house) == before
