@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from opspilot_mcp.store.migrate import Lineage
 
-DESK = Lineage(name="desk", head="0001", scripts=Path(__file__).parent / "migrations")
+DESK = Lineage(name="desk", head="0002", scripts=Path(__file__).parent / "migrations")
 
 metadata = MetaData(
     naming_convention={

@@ -1,27 +1,35 @@
 """The schema in the code and the schema the migrations build are the same; a kill inside a migration leaves the old."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
 from opspilot_mcp.errors import StoreUnusable
-from opspilot_mcp.store import migrate, sqlite
-from opspilot_mcp.store.schema import DESK, metadata
+from opspilot_mcp.store import audit, chain, migrate, schema, sqlite
+from opspilot_mcp.store.schema import DESK
 
 # Not tables of the metadata: full text, and Alembic's own.
 _BESIDES = ("ticket_search", "alembic_version")
 
 
-def test_migrations_build_the_schema_in_the_code(conn: Connection) -> None:
+def differences(conn: Connection) -> list[object]:
+    """Return what Alembic would still change to get from the database to the schema in the code."""
+
     def ours(item: object, name: str | None, kind: str, reflected: bool, compared: object) -> bool:
         return not (kind == "table" and str(name).startswith(_BESIDES))
 
     context = MigrationContext.configure(conn, opts={"include_object": ours, "compare_type": True})
+    found: list[object] = compare_metadata(context, schema.metadata)
+    return found
 
-    assert compare_metadata(context, metadata) == []
+
+def test_migrations_build_the_schema_in_the_code(conn: Connection) -> None:
+    assert differences(conn) == []
 
 
 def test_an_upgrade_that_fails_leaves_an_empty_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +45,61 @@ def test_an_upgrade_that_fails_leaves_an_empty_database(tmp_path: Path, monkeypa
     raw.close()
 
 
-def _fail(*_: object) -> None:
+def _fail(*_: object, **__: object) -> None:
     raise RuntimeError("killed half way")
+
+
+@pytest.fixture
+def first_release(tmp_path: Path) -> Iterator[Connection]:
+    """A desk of the first schema with audit rows of two sittings, a learnt word and a triage in it."""
+    raw = sqlite.connect(tmp_path / "old.db")
+    with sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect() as conn:
+        migrate.upgrade(conn, replace(DESK, head="0001"))
+        for statement in (
+            """INSERT INTO audit VALUES (1, 1, 'a', 'x', 'T-1', '{"b": 1, "a": 2}')""",
+            "INSERT INTO audit VALUES (7, 2, 'a', 'y', 'T-1', '{}')",
+            "INSERT INTO learner_rows (hash, packed) VALUES (5, x'00ff')",
+        ):
+            conn.exec_driver_sql(statement)
+        conn.commit()
+        yield conn
+    raw.close()
+
+
+def test_a_desk_of_the_first_release_is_brought_to_the_schema_in_the_code(first_release: Connection) -> None:
+    assert migrate.upgrade(first_release, DESK) is True
+
+    assert differences(first_release) == []
+    assert first_release.exec_driver_sql("SELECT hash, model, packed FROM learner_rows").all() == [
+        (5, "category", b"\x00\xff")
+    ]
+
+
+def test_audit_rows_of_the_first_release_become_a_chain(first_release: Connection) -> None:
+    migrate.upgrade(first_release, DESK)
+    audit.record(first_release, "b", "z", "T-2", now=3)
+    rows = first_release.execute(select(schema.audit).order_by(schema.audit.c.seq)).mappings().all()
+
+    walk = chain.Walk()
+
+    assert [walk.take(dict(row)) for row in rows] == [True, True, True]
+    assert [(row["seq"], row["action"]) for row in rows] == [(1, "x"), (2, "y"), (3, "z")]
+    with pytest.raises(Exception, match="append-only"):
+        first_release.exec_driver_sql("DELETE FROM audit")
+
+
+def test_an_upgrade_that_fails_leaves_the_first_release_as_it_was(
+    first_release: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opspilot_mcp.store.chain.linked", _fail)
+
+    with pytest.raises(RuntimeError), first_release.begin():
+        migrate.upgrade(first_release, DESK)
+
+    assert migrate.revision(first_release) == "0001"
+    assert first_release.exec_driver_sql("SELECT seq FROM audit ORDER BY seq").scalars().all() == [1, 7]
+    with pytest.raises(Exception, match="append-only"):
+        first_release.exec_driver_sql("DELETE FROM audit")
 
 
 def test_a_second_upgrade_changes_nothing(conn: Connection) -> None:

@@ -11,22 +11,6 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
-        "ai_answers",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_ai_answers")),
-    )
-    op.create_index(op.f("ix_ai_answers_at_ms"), "ai_answers", ["at_ms"], unique=False)
-    op.create_table(
-        "ai_batches",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("collected_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_ai_batches")),
-    )
-    op.create_table(
         "ai_calls",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
@@ -56,15 +40,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "audit",
-        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("hash", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_audit_subject_seq"), "audit", ["subject", "seq"], unique=False)
     op.create_table(
@@ -119,21 +102,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_incidents_key")),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_incidents_merged",
-        "incidents",
-        ["merged_into"],
-        unique=False,
-        sqlite_where=sa.text("merged_into IS NOT NULL"),
-        postgresql_where=sa.text("merged_into IS NOT NULL"),
-    )
     op.create_index(op.f("ix_incidents_state_last_event_ms"), "incidents", ["state", "last_event_ms"], unique=False)
     op.create_table(
         "learner_rows",
         sa.Column("hash", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
         sa.Column("packed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("hash", "model", name=op.f("pk_learner_rows")),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_learner_rows")),
     )
     op.create_table(
         "learner_state",
@@ -264,7 +238,6 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("asked", sa.Text(), nullable=False),
-        sa.Column("asked_by", sa.Text(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),
@@ -335,22 +308,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_tickets_category_queue_key_id"), "tickets", ["category", "queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_created_ms"), "tickets", ["created_ms"], unique=False)
-    op.create_index(
-        "ix_tickets_merged",
-        "tickets",
-        ["merged_into"],
-        unique=False,
-        sqlite_where=sa.text("merged_into IS NOT NULL"),
-        postgresql_where=sa.text("merged_into IS NOT NULL"),
-    )
     op.create_index(op.f("ix_tickets_priority_queue_key_id"), "tickets", ["priority", "queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_queue_key_id"), "tickets", ["queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_requester_id"), "tickets", ["requester_id"], unique=False)
     op.create_index(op.f("ix_tickets_status_queue_key_id"), "tickets", ["status", "queue_key", "id"], unique=False)
     op.create_index(op.f("ix_tickets_tier_queue_key_id"), "tickets", ["tier", "queue_key", "id"], unique=False)
-    op.create_index(
-        op.f("ix_tickets_triaged_ms_queue_key_id"), "tickets", ["triaged_ms", "queue_key", "id"], unique=False
-    )
+    op.create_index(op.f("ix_tickets_triaged_ms_id"), "tickets", ["triaged_ms", "id"], unique=False)
     op.create_table(
         "drafts",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -363,32 +326,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_drafts_ticket_id"), "drafts", ["ticket_id"], unique=False)
-    op.create_table(
-        "duplicate_hints",
-        sa.Column("ticket_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("other_id", sa.Integer(), nullable=False),
-        sa.Column("alike", sa.Float(), nullable=False),
-        sa.Column("shared", sa.Text(), nullable=False),
-        sa.Column("same_requester", sa.Boolean(), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["other_id"], ["tickets.id"], name=op.f("fk_duplicate_hints_other_id")),
-        sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_duplicate_hints_ticket_id")),
-        sa.PrimaryKeyConstraint("ticket_id", name=op.f("pk_duplicate_hints")),
-    )
-    op.create_index(op.f("ix_duplicate_hints_other_id"), "duplicate_hints", ["other_id"], unique=False)
-    op.create_table(
-        "incident_tickets",
-        sa.Column("incident_id", sa.Integer(), nullable=False),
-        sa.Column("ticket_id", sa.Integer(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("state IN ('linked','rejected')", name=op.f("ck_incident_tickets_state")),
-        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_incident_tickets_incident_id")),
-        sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_incident_tickets_ticket_id")),
-        sa.PrimaryKeyConstraint("incident_id", "ticket_id", name=op.f("pk_incident_tickets")),
-    )
-    op.create_index(op.f("ix_incident_tickets_ticket_id"), "incident_tickets", ["ticket_id"], unique=False)
     op.create_table(
         "notes",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -450,8 +387,6 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("forced", sa.Boolean(), nullable=False),
         sa.Column("correct", sa.Boolean(), nullable=True),
-        sa.Column("net_score", sa.Float(), nullable=True),
-        sa.Column("is_p1", sa.Boolean(), nullable=True),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["ticket_id"], ["tickets.id"], name=op.f("fk_triages_ticket_id")),
