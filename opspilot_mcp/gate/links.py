@@ -37,7 +37,7 @@ _FILE_ENDING_NAMES = (
     "local internal service target eg ie"
 )
 _FILE_ENDINGS = frozenset(_FILE_ENDING_NAMES.split())
-_MAX_LINKS = 200
+MAX_LINKS = 200
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Link:
 
 
 def find(text: str) -> list[Link]:
-    """Return the links in `text`, in order of place, each once; also those broken over lines."""
+    """Return the links in `text`, each once, at most MAX_LINKS; also those broken over lines."""
     joined = re.sub(r"[ \t]*\n[ \t]*", "", text)
     found: dict[str, Link] = {}
     for source in (text, joined) if joined != text else (text,):
@@ -64,7 +64,7 @@ def find(text: str) -> list[Link]:
             both = tuple(dict.fromkeys([*(known.tricks if known else ()), *tricks]))
             if known or not (source is joined and _covered(written, found)):
                 found[written] = _link(written, both)
-    return list(found.values())[:_MAX_LINKS]
+    return list(found.values())[:MAX_LINKS]
 
 
 def _covered(written: str, found: dict[str, Link]) -> bool:

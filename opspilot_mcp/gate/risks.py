@@ -128,7 +128,11 @@ def _secrets(words: str) -> list[Flag]:
 
 def _links(words: str, context: Context, policy: GatePolicy) -> list[Flag]:
     out = []
-    for link in links.find(words):
+    found = links.find(words)
+    if len(found) == links.MAX_LINKS:
+        text = f"{links.MAX_LINKS} links or more: those past the first {links.MAX_LINKS} are not listed here."
+        out.append(Flag(code="link", level="high", text=text))
+    for link in found:
         is_own = any(link.host == own or link.host.endswith(f".{own}") for own in policy.risk.own_hosts)
         tricks = list(link.tricks)
         if link.host and not is_own and link.host not in context.known_hosts:

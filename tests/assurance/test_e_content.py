@@ -245,6 +245,20 @@ def test_e18_every_link_is_listed_with_its_real_host(text: str, host: str) -> No
     assert any(flag.code == "link" and flag.level == "high" for flag in flags(text))
 
 
+@pytest.mark.parametrize("separator", [" ", "\n"])
+def test_e18_a_link_behind_many_harmless_ones_is_not_passed_over(separator: str) -> None:
+    policy = GatePolicy.model_validate({"risk": {"own_hosts": ["help.example.org"]}})
+    own = [f"https://help.example.org/{number}" for number in range(links.MAX_LINKS - 1)]
+
+    few = risks.flags("Re", separator.join(own), SAFE, policy)
+    many = risks.flags(
+        "Re", separator.join([*own, "https://help.example.org/last", "https://evil.example/"]), SAFE, policy
+    )
+
+    assert risks.tier(few) == "normal"
+    assert risks.tier(many) == "high"
+
+
 # -- bombs -------------------------------------------------------------------------------------------------------------
 
 BOMBS: dict[str, Callable[[], str]] = {
