@@ -187,6 +187,27 @@ BREAKS = (
         "test_h_record.py::test_h02_tampering_names_the_first_bad_row",
     ),
     Break(
+        "never compare with what was noted outside the file",
+        "store/chain.py",
+        'if self.held.get(expected, row["hash"]) != row["hash"]:',
+        "if False:",
+        "test_h_record.py::test_h02_the_desks_record_written_anew_disagrees_with_what_the_gate_noted",
+    ),
+    Break(
+        "leave a backup the power to send",
+        "gate/backup.py",
+        "        upkeep.quarantine(conn, why, now=now)",
+        "        pass",
+        "test_f_backup.py::test_f11_a_message_sent_after_the_backup_is_not_sent_again_by_a_restore",
+    ),
+    Break(
+        "leave to a backup what the gate had not taken",
+        "gate/backup.py",
+        "            _take_rest(conn, home, now=now)",
+        "            pass",
+        "test_f_backup.py::test_f11_a_message_the_gate_had_not_taken_is_held_with_the_reason_after_a_restore",
+    ),
+    Break(
         "let secrets through",
         "gate/risks.py",
         'Flag(code="secret", level="block"',
