@@ -58,7 +58,8 @@ class Proposal(BaseModel):
     def state(self) -> str:
         """The one word for readers: the gate's outcome once it has one, else the wish. Only the gate can say sent."""
         if self.outcome in (None, "pending") and self.asked != "send":
-            return {"hold": "held", "withdraw": "withdrawn"}[self.asked]
+            is_own = self.asked == "withdraw" and self.asked_by == self.principal
+            return "withdrawn" if is_own else "held"  # another's withdrawal becomes a hold over there
         return self.outcome or "pending"
 
 
@@ -179,7 +180,9 @@ def recent(conn: Connection, *, waiting: bool, before: int | None = None, limit:
     if waiting:
         open_outcomes = [outcome for outcome in WAITING if outcome]
         query = query.where(
-            (proposals.c.asked != "withdraw") | (proposals.c.outcome == "held"),  # people may hold what was withdrawn
+            (proposals.c.asked != "withdraw")
+            | (proposals.c.asked_by != proposals.c.principal)
+            | (proposals.c.outcome == "held"),  # people may hold what was withdrawn
             proposals.c.outcome.is_(None) | proposals.c.outcome.in_(open_outcomes),
         )
     if before is not None:

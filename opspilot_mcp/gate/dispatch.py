@@ -126,7 +126,7 @@ def _doubt(
     if why := why_void(message, look):
         return "void", why
     if look and look.row and look.row.asked != "send" and look.row.asked != message.asked:
-        return snapshots.stopped(look.row, is_signed=True)
+        return snapshots.stopped(look.row, is_decided=True)
     try:
         if authority.policy.destination_sha256(message.channel) != message.destination_sha256:
             return "void", "gate.toml leads the channel elsewhere now; propose it again"

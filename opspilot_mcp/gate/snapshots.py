@@ -172,20 +172,20 @@ def _take_one(conn: Connection, row: SourceRow, facts: Facts | None, policy: Gat
     if why_void:
         set_state(conn, number, "void", why_void, now=now)
     elif row.asked != "send":
-        set_state(conn, number, *stopped(row, is_signed=False), now=now)
+        set_state(conn, number, *stopped(row, is_decided=False), now=now)
 
 
-def stopped(row: SourceRow, *, is_signed: bool) -> tuple[State, str]:
+def stopped(row: SourceRow, *, is_decided: bool) -> tuple[State, str]:
     """Return (state, why) for a message the agents' side wants stopped.
 
-    Who proposed it may take it back while nobody has signed it. Any other is held: it does not leave either, but a
-    person sees who asked and can lift it, so that no agent makes another's message disappear.
+    Who proposed it may take it back while no person has signed or edited it. Any other is held: it does not leave
+    either, but a person sees who asked and can lift it, so that no agent makes another's message disappear.
     """
     who = _named(row.asked_by or "an agent")
     if row.asked == "hold":
         return "held", f"held by {who}"
-    if is_signed:
-        return "held", f"{who} asked to withdraw it after a person had signed; a person lifts or rejects it"
+    if is_decided:
+        return "held", f"{who} asked to withdraw what a person had signed or edited; a person lifts or rejects it"
     if row.asked_by != row.principal:
         return "held", f"{who} asked to withdraw what {_named(row.principal)} proposed; a person lifts or rejects it"
     return "withdrawn", f"withdrawn by {who}"
@@ -389,10 +389,10 @@ def void_signatures(conn: Connection, number: int) -> None:
     )
 
 
-def is_signed(conn: Connection, number: int) -> bool:
-    """Whether any person's signature on a message is in force."""
-    signed = select(approvals.c.id).where(approvals.c.message_id == number, approvals.c.state == "valid").limit(1)
-    return conn.execute(signed).first() is not None
+def is_decided(conn: Connection, message: Message) -> bool:
+    """Whether a person has signed a message or worded it anew, also when a hold has voided the signature since."""
+    signed = select(approvals.c.id).where(approvals.c.message_id == message.number).limit(1)
+    return message.version > 1 or conn.execute(signed).first() is not None
 
 
 def withdrawn(conn: Connection, *, since_ms: int, limit: int) -> list[Message]:

@@ -59,7 +59,7 @@ def _heed(conn: Connection, message: Message, row: SourceRow, *, now: int) -> in
     conn.execute(update(messages).where(messages.c.id == message.number).values(asked=row.asked))
     if row.asked == "send":
         return 0
-    to, why = snapshots.stopped(row, is_signed=snapshots.is_signed(conn, message.number))
+    to, why = snapshots.stopped(row, is_decided=snapshots.is_decided(conn, message))
     return _end(conn, message, to, why, now=now)
 
 

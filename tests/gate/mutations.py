@@ -101,7 +101,7 @@ BREAKS = (
     Break("fence not checked", f"{GATE}/dispatch.py", ', messages.c.fence == claim.fence, messages.c.state == "sending")', ")", "late_sender"),
     Break("hold does not void", f"{GATE}/snapshots.py", 'if state not in ("sent", "uncertain"):', "if False:", "a11 or lifted"),
     Break("anybody may withdraw", f"{GATE}/snapshots.py", "if row.asked_by != row.principal:", "if False:", "another_agents_withdrawal"),
-    Break("the signed may be withdrawn", f"{GATE}/snapshots.py", '    if is_signed:\n        return "held"', '    if False:\n        return "held"', "after_a_signature"),
+    Break("the signed may be withdrawn", f"{GATE}/snapshots.py", '    if is_decided:\n        return "held"', '    if False:\n        return "held"', "after_a_signature"),
     Break("dying children are started at once", f"{GATE}/running.py", "if now_s >= self.due_s:", "if now_s:", "ever_more_rarely or before_its_time"),
     Break("a trigger in the desk stops all", f"{GATE}/turns.py", "refused = [await gate.unless_refused(part(now=now)) for part in parts]", "refused = [await part(now=now) for part in parts]", "hears_later"),
     Break("restore not noticed", f"{GATE}/service.py", "if known == last_hash:", "if True:", "restored"),

@@ -34,6 +34,15 @@ async def test_a11_another_agents_withdrawal_holds_and_names_both(house: House, 
     assert (await house.told(message_id)).state == "held"
 
 
+async def test_a12_another_agents_withdrawal_is_told_as_a_hold_before_the_gate_has_looked(house: House) -> None:
+    message_id = await house.reply(principal="agent:claude", sync=False)
+
+    told = await house.desk.write(proposals.ask, message_id, "withdraw", principal="agent:mallory", now=NOON)
+    waiting = await house.desk.read(proposals.recent, waiting=True)
+
+    assert (told.state, [one.id for one in waiting]) == ("held", [message_id])
+
+
 @pytest.mark.parametrize("follows", [True, False])
 async def test_a11_a_withdrawal_after_a_signature_holds_and_sends_nothing(house: House, follows: bool) -> None:
     message_id = await house.reply(principal="agent:claude")
@@ -46,7 +55,25 @@ async def test_a11_a_withdrawal_after_a_signature_holds_and_sends_nothing(house:
 
     message = (await house.gate.view(message_id)).message
     assert (message.state, house.sent()) == ("held", {})
-    assert "after a person had signed" in message.detail
+    assert "what a person had signed" in message.detail
+
+
+async def test_a11_a_hold_first_does_not_turn_a_signed_message_into_an_unsigned_one(house: House) -> None:
+    message_id = await house.reply(principal="agent:claude")
+    await house.approve(message_id)
+    await ask(house, message_id, "agent:claude", wish="hold")
+
+    assert (await ask(house, message_id, "agent:claude")).startswith("held: ")
+
+
+async def test_a11_a_persons_own_wording_is_not_taken_back_by_an_agent(house: House) -> None:
+    message_id = await house.reply(principal="agent:claude")
+    view = await house.gate.view(message_id)
+    await house.gate.edit(
+        house.session("ana"), message_id, title="Re", body="My words.", shown_sha256=view.message.sha256, now=NOON
+    )
+
+    assert (await ask(house, message_id, "agent:claude")).startswith("held: ")
 
 
 async def test_a11_one_of_two_signatures_is_a_person_too(house: House) -> None:
