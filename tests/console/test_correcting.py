@@ -8,7 +8,7 @@ from sqlalchemy.exc import DatabaseError
 from starlette.applications import Starlette
 
 from opspilot_mcp.console.door import Door
-from opspilot_mcp.desk import flow, learning, tickets
+from opspilot_mcp.desk import flow, learning, similar, tickets
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.policy import Policy
@@ -186,6 +186,16 @@ async def test_a_change_meanwhile_stores_nothing_and_loses_no_word(
     assert await house.desk.read(recent, waiting=False) == []
     assert "mine" in ana.page if name == "correct" else True
     assert "My words." in ana.words if name == "draft" else True
+
+
+async def test_a_ticket_that_repeats_another_names_it(ana: Browser, house: House, routed: Ticket) -> None:
+    twin = await house.desk.write(stored_ticket, external_id="twin")
+    hint = similar.Hint(routed.id, 0.97, ("E-1042",), is_same_requester=True)
+    await house.desk.write(similar.keep, twin, hint, now=NOON)
+
+    await ana.get(f"/tickets/{twin.id}")
+
+    assert "Possible duplicate of T-1 : 97 % the same words, both name E-1042 ; the same requester." in ana.words
 
 
 # -- the draft ---------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from opspilot_mcp import proposals
 from opspilot_mcp.aiops import incidents
 from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.console.door import Turn
-from opspilot_mcp.desk import labels, tickets
+from opspilot_mcp.desk import labels, similar, tickets
 from opspilot_mcp.desk import queue as queues
 from opspilot_mcp.desk.labels import Label
 from opspilot_mcp.desk.queue import Page
+from opspilot_mcp.desk.similar import Hint
 from opspilot_mcp.desk.tickets import Priority, Sentiment, Tier
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.insights import impact
@@ -64,7 +65,10 @@ async def show_queue(turn: Turn) -> Response:
 
 
 class TicketPage(NamedTuple):
-    """Everything one ticket's page shows. `linked` and `suggested` come with their incident, None where it is gone."""
+    """Everything one ticket's page shows. `linked` and `suggested` come with their incident, None where it is gone.
+
+    `hint` is the ticket this one may repeat.
+    """
 
     ticket: tickets.Ticket
     thread: list[tickets.Message]
@@ -73,6 +77,7 @@ class TicketPage(NamedTuple):
     draft: tickets.Message | None
     proposals: list[Proposal]
     label: Label
+    hint: Hint | None
     linked: list[tuple[Link, Incident | None]]
     suggested: list[tuple[Suggestion, Incident | None]]
 
@@ -95,6 +100,7 @@ def ticket_page(conn: Connection, ticket_id: str) -> TicketPage:
         tickets.latest_draft(conn, ticket.number),
         proposals.of_subject(conn, ticket.id),
         labels.of(conn, ticket.number),
+        similar.hint_of(conn, ticket.number),
         [(one, known.get(one.incident)) for one in links],
         [(one, known.get(one.incident)) for one in suggested],
     )
