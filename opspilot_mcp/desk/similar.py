@@ -92,16 +92,13 @@ def near(conn: Connection, ticket: Ticket) -> list[tuple[int, float]]:
 def duplicate_of(conn: Connection, ticket: Ticket, found: Sequence[tuple[int, float]]) -> Hint | None:
     """Return the oldest earlier ticket with nearly the same text, among those found nearest; None where none is.
 
-    It must still be open to a merge. A hint of that ticket's own is followed, so that a flood points at its first.
+    It must still be open to a merge. Of equal texts the oldest are found first, so a flood points at its first ticket.
     """
-    earlier = [number for number, _ in found[:_LOOKED_AT] if number < ticket.number]
-    others = [tickets.get(conn, ids.shown("T", number)) for number in sorted(earlier)]
-    for other in others:
+    earlier = sorted(number for number, _ in found[:_LOOKED_AT] if number < ticket.number)
+    for other in (tickets.get(conn, ids.shown("T", number)) for number in earlier):
         alike = likeness(ticket, other)
         if alike >= ALIKE and _takes_more(other):
-            first = hint_of(conn, other.number)
-            root = tickets.get(conn, first.other) if first is not None else other
-            return _hint(ticket, root if _takes_more(root) else other, alike)
+            return _hint(ticket, other, alike)
     return None
 
 

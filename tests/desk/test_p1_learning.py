@@ -10,7 +10,7 @@ from opspilot_mcp.desk.tickets import Priority, Ticket
 from opspilot_mcp.desk.triage import POSSIBLE_P1, Triaged
 from opspilot_mcp.errors import IllegalMove
 from opspilot_mcp.policy import Policy
-from opspilot_mcp.store.schema import triages
+from opspilot_mcp.store.schema import learner_rows, triages
 from tests.builders import stored_ticket
 from tests.conftest import NOON
 
@@ -146,6 +146,17 @@ def test_a_person_s_later_correction_is_a_label_and_counts_in_place_of_the_first
 
     assert (after.priority, frozen(conn, ticket)[1]) == ("P1", True)
     assert words(conn) == "no P1 net yet: 1 of 5 P1s learnt"
+
+
+def test_the_same_word_twice_teaches_once(conn: Connection) -> None:
+    ticket = arrive(conn, 1).ticket
+    review(conn, arrive(conn, 2).ticket)
+    review(conn, ticket, grave=True)
+    before = conn.execute(select(learner_rows).order_by(learner_rows.c.hash, learner_rows.c.model)).all()
+
+    learning.correct_priority(conn, ticket.id, "P1", by="alice", policy=POLICY, now=NOON)
+
+    assert conn.execute(select(learner_rows).order_by(learner_rows.c.hash, learner_rows.c.model)).all() == before
 
 
 def test_an_untriaged_ticket_has_nothing_to_correct(conn: Connection) -> None:
