@@ -61,7 +61,7 @@ def fill(file: FileIO) -> None:
 # -- many servers, one file --------------------------------------------------------------------------------------------
 
 
-def test_four_servers_share_a_file_without_a_lost_update(tmp_path: Path) -> None:
+def test_g01_four_servers_share_a_file_without_a_lost_update(tmp_path: Path) -> None:
     ledgers = run_mixed(tmp_path / "home", servers=4, calls=40)
 
     check_against(tmp_path / "home" / "desk.db", ledgers)
@@ -69,7 +69,7 @@ def test_four_servers_share_a_file_without_a_lost_update(tmp_path: Path) -> None
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_eight_servers_and_sixteen_hundred_calls_without_a_lost_update(tmp_path: Path) -> None:
+def test_g01_eight_servers_and_sixteen_hundred_calls_without_a_lost_update(tmp_path: Path) -> None:
     ledgers = run_mixed(tmp_path / "home", servers=8, calls=200)
 
     check_against(tmp_path / "home" / "desk.db", ledgers)
@@ -195,7 +195,7 @@ def test_a_hundred_identical_proposals_from_four_processes_are_one(tmp_path: Pat
 BURST = [{"id": f"a{n}", "alertname": "Down", "ts": 1_700_000_000 + n, "host": f"h{n % 7}"} for n in range(1000)]
 
 
-def test_calls_cancelled_inside_a_write_leave_no_lock_and_no_half_change(tmp_path: Path) -> None:
+def test_g07_calls_cancelled_inside_a_write_leave_no_lock_and_no_half_change(tmp_path: Path) -> None:
     with Wire(tmp_path / "home") as giving_up, Wire(tmp_path / "home") as other:
         other.do("desk_stats")
         for number in range(5):
@@ -213,7 +213,7 @@ def test_calls_cancelled_inside_a_write_leave_no_lock_and_no_half_change(tmp_pat
         assert count(raw, "alerts") % 500 == 0
 
 
-async def test_a_native_cancel_inside_a_write_leaves_no_lock_and_no_half_change(db: Db) -> None:
+async def test_g07_a_native_cancel_inside_a_write_leaves_no_lock_and_no_half_change(db: Db) -> None:
     def slow(conn: Connection, name: str) -> None:
         for half in ("first", "second"):
             audit.record(conn, "test", half, name, now=1)
@@ -231,7 +231,7 @@ async def test_a_native_cancel_inside_a_write_leaves_no_lock_and_no_half_change(
     assert {found for _, found in halves} <= {2}
 
 
-async def test_a_tool_cancelled_in_its_task_leaves_the_desk_in_order(agent: Client[Any], app: App) -> None:
+async def test_g07_a_tool_cancelled_in_its_task_leaves_the_desk_in_order(agent: Client[Any], app: App) -> None:
     for number in range(30):
         await agent.call_tool("create_ticket", {"subject": f"t{number}", "body": "cannot log in"})
     caller = asyncio.create_task(agent.call_tool("triage_ticket", {"limit": 30}))
@@ -303,7 +303,7 @@ def told_until_the_end(wire: Wire, posted: list[int]) -> set[str]:
     return found
 
 
-def test_a_full_disk_is_told_and_the_desk_goes_on_when_there_is_room(small_disk: Path) -> None:
+def test_f07_a_full_disk_is_told_and_the_desk_goes_on_when_there_is_room(small_disk: Path) -> None:
     with Wire(small_disk / "home") as wire:
         wire.do("create_ticket", subject="before", body="b")
         filler = small_disk / "filler"

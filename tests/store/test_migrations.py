@@ -1,13 +1,18 @@
 """The schema in the code and the schema the migrations build are the same; a kill inside a migration leaves the old."""
 
+import itertools
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, event, inspect, select
 
 from opspilot_mcp.errors import StoreUnusable
 from opspilot_mcp.store import audit, chain, migrate, schema, sqlite
@@ -100,6 +105,54 @@ def test_an_upgrade_that_fails_leaves_the_first_release_as_it_was(
     assert first_release.exec_driver_sql("SELECT seq FROM audit ORDER BY seq").scalars().all() == [1, 7]
     with pytest.raises(Exception, match="append-only"):
         first_release.exec_driver_sql("DELETE FROM audit")
+
+
+def _upgrade_until_killed(path: Path, last: int) -> None:
+    """Upgrade in a process that kills itself before statement `last`, counted from 0."""
+    counted = itertools.count()
+
+    def look(*_: object) -> None:
+        if next(counted) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    engine = sqlite.engine_over(sqlite.connect(path), begin="BEGIN IMMEDIATE")
+    event.listen(engine, "before_cursor_execute", look)
+    with engine.begin() as conn:
+        migrate.upgrade(conn, DESK)
+
+
+@pytest.mark.parametrize("step", [40, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("start", [None, "0001"])
+def test_g04_a_kill_inside_a_migration_leaves_the_schema_before_it(
+    tmp_path: Path, start: str | None, step: int
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    path = tmp_path / "desk.db"
+    if start:
+        upgrade(path, replace(DESK, head=start))
+    before = stored_schema(path)
+    for last in itertools.count(0, step):
+        process = context.Process(target=_upgrade_until_killed, args=(path, last))
+        process.start()
+        process.join(60)
+        if process.exitcode == 0:
+            break
+        assert (process.exitcode, stored_schema(path)) == (-signal.SIGKILL, before)
+
+    assert last >= step
+    assert len(stored_schema(path)) > len(before)
+
+
+def stored_schema(path: Path) -> list[tuple[str, str]]:
+    """Return what a file holds, by name, after SQLite's own check of it."""
+    with closing(sqlite.connect(path)) as raw:
+        assert raw.execute("PRAGMA quick_check").fetchone() == ("ok",)
+        return raw.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def upgrade(path: Path, lineage: migrate.Lineage) -> None:
+    with closing(sqlite.connect(path)) as raw, sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").begin() as conn:
+        migrate.upgrade(conn, lineage)
 
 
 def test_a_second_upgrade_changes_nothing(conn: Connection) -> None:
