@@ -47,7 +47,7 @@ def copy(root: Path, into: Path, *, progress: copies.Progress) -> list[str]:
     kept = [*_KEPT, *_authorities(home)]
     for name in kept:
         if (home.gate / name).exists():
-            copies.file(home.gate / name, to.gate / name)
+            copies.file((home.gate / name).resolve(), to.gate / name)  # a link here is the operator's own
     return _left_out(home, kept)
 
 

@@ -138,7 +138,10 @@ def meaning(error: BaseException, path: Path) -> OpsPilotError:
     if code == sqlite3.SQLITE_FULL:
         return StoreUnusable("The disk is full. Nothing was changed; free some space and try again.")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreUnusable(f"{path.name} is damaged ({name}). Stop every opspilot-mcp and restore a backup of it.")
+        return StoreUnusable(
+            f"{path.name} is damaged ({name}). Stop every opspilot-mcp and restore a backup: "
+            "opspilot-mcp restore FOLDER --replace"
+        )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StoreUnusable(f"{path.name} cannot be written ({name}). Check the owner and mode of OPSPILOT_HOME.")
     if name == "SQLITE_IOERR_DELETE":

@@ -274,6 +274,15 @@ async def test_a_home_in_use_is_not_replaced(
     assert run("restore", copy, "--home", old, "--replace") == 0
 
 
+def test_a_home_whose_databases_are_damaged_is_replaced(copy: Path, old: Path, run: Run) -> None:
+    for name in ("desk.db", "gate/gate.db"):
+        (old / name).write_bytes(b"not a database, " * 300)
+
+    code = run("restore", copy, "--home", old, "--replace")
+
+    assert (code, run("audit", "verify", "--home", old)) == (0, 0)
+
+
 async def test_the_desk_alone_does_not_go_under_a_gate(old: Path, run: Run, tmp_path: Path) -> None:
     run("backup", tmp_path / "desk", "--home", old, "--desk-only")
 
