@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, RowMapping, bindparam, select, update
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from opspilot_mcp.errors import OpsPilotError, StoreBusy, StoreUnusable, quoted
@@ -57,7 +57,7 @@ class SourceRow(BaseModel):
     principal: str = Field(max_length=500)
     asked: str = Field(pattern=r"^(send|hold|withdraw)$")
     asked_by: str | None = Field(default=None, max_length=500)
-    outcome: str | None
+    outcome: str | None = Field(max_length=500)
 
     @property
     def sha256(self) -> str:
@@ -226,19 +226,30 @@ def _authorize(action: int, first: str | None, second: str | None, _schema: str 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
+
+def _start(column: Column[Any], most: int) -> ColumnElement[Any]:
+    """Read one character more than is taken: two hundred cells of eight megabytes each would not fit in memory."""
+    return func.substr(column, 1, most + 1).label(column.name)
+
+
 _COLUMNS = [
     proposals.c.id.label("number"),
-    proposals.c.kind,
-    proposals.c.subject,
     proposals.c.subject_version,
     proposals.c.requester_id,
-    proposals.c.channel,
-    proposals.c.title,
-    proposals.c.body,
-    proposals.c.principal,
-    proposals.c.asked,
-    proposals.c.asked_by,
-    proposals.c.outcome,
+    _start(proposals.c.title, 2_000),
+    _start(proposals.c.body, 200_000),
+    *(
+        _start(column, 500)
+        for column in (
+            proposals.c.kind,
+            proposals.c.subject,
+            proposals.c.channel,
+            proposals.c.principal,
+            proposals.c.asked,
+            proposals.c.asked_by,
+            proposals.c.outcome,
+        )
+    ),
 ]
 
 
@@ -306,22 +317,27 @@ def _is_too_big(error: DBAPIError) -> bool:
 _TICKETS = (
     select(
         tickets.c.id,
-        tickets.c.status,
+        _start(tickets.c.status, 500),
         tickets.c.version,
         tickets.c.merged_into,
         tickets.c.requester_id,
         tickets.c.requester_verified,
-        requesters.c.address,
+        _start(requesters.c.address, 320),
     )
     .outerjoin(requesters, requesters.c.id == tickets.c.requester_id)
     .where(tickets.c.id.in_(bindparam("ids", expanding=True)))
 )
-_INCIDENTS = select(incidents.c.id, incidents.c.state, incidents.c.version, incidents.c.merged_into).where(
+_INCIDENTS = select(incidents.c.id, _start(incidents.c.state, 500), incidents.c.version, incidents.c.merged_into).where(
     incidents.c.id.in_(bindparam("ids", expanding=True))
 )
-_OPENING = select(tickets.c.subject, tickets.c.body).where(tickets.c.id == bindparam("ticket"))
+_OPENING = select(_start(tickets.c.subject, _THREAD_CHARS), _start(tickets.c.body, _THREAD_CHARS)).where(
+    tickets.c.id == bindparam("ticket")
+)
 _REPLIES = (
-    select(replies.c.body).where(replies.c.ticket_id == bindparam("ticket")).order_by(replies.c.id.desc()).limit(100)
+    select(_start(replies.c.body, _THREAD_CHARS))
+    .where(replies.c.ticket_id == bindparam("ticket"))
+    .order_by(replies.c.id.desc())
+    .limit(100)
 )
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -187,6 +188,26 @@ async def test_c03_huge_row_does_not_stop_the_others(house: House) -> None:
     await house.tick(NOON)
 
     assert await house.state(good) == "pending"
+
+
+async def test_c03_many_large_cells_are_not_read_whole(house: House) -> None:
+    ticket = await house.ticket()
+    message_id = await house.reply(ticket, sync=False)
+    raw = _raw(house)
+    for _ in range(20):
+        raw.execute(
+            "INSERT INTO replies (ticket_id, direction, body, at_ms) VALUES (?, 'in', ?, 0)", (ticket, "a" * 4_000_000)
+        )
+    raw.execute("UPDATE requesters SET name = ?", ("a" * 4_000_000,))
+    raw.close()
+
+    tracemalloc.start()
+    await house.gate.sync(now=NOON)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert await house.state(message_id) == "pending"
+    assert peak < 40_000_000
 
 
 async def test_c03_huge_ticket_does_not_stop_the_others(house: House) -> None:
