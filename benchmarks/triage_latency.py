@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.server import BARE, NOW, OURS, Pipe, timed
 from opspilot_mcp.desk import flow, learning, tickets
-from opspilot_mcp.desk.tickets import NewTicket
+from opspilot_mcp.desk.tickets import NewTicket, Priority
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import ids
 from opspilot_mcp.store.db import Db, open_db
@@ -70,7 +70,8 @@ async def _review(db: Db, numbers: range) -> None:
             seen = flow.read_all(conn, [shown], policy=_POLICY)
             flow.apply_all(conn, seen, policy=_POLICY, actor="bench", now=NOW)
             category = _POLICY.desk.categories[number % len(_POLICY.desk.categories)]
-            learning.review(conn, shown, category, by="person", policy=_POLICY, now=NOW)
+            p1: Priority | None = "P1" if number % P1_EVERY == 0 else None
+            learning.review(conn, shown, category, by="person", policy=_POLICY, now=NOW, priority=p1)
 
     await db.write(work)
 
