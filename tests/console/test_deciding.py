@@ -196,6 +196,19 @@ async def test_a_message_withdrawn_meanwhile_is_not_signed(ana: Browser, house: 
     assert await house.state(message_id) == "withdrawn"
 
 
+async def test_a_withdrawn_message_names_who_did_it_and_can_be_brought_back(ana: Browser, house: House) -> None:
+    message_id = await house.page()
+    await house.desk.write(proposals.ask, message_id, "withdraw", principal="agent:claude", now=NOON)
+    await house.gate.sync(now=NOON)
+    await ana.get(f"/messages/{message_id}")
+    said = ana.words
+
+    await ana.press(f"/messages/{message_id}/lift")
+
+    assert "withdrawn by agent:claude" in said
+    assert await house.state(message_id) == "pending"
+
+
 def _force(conn: Connection, state: str) -> None:
     conn.execute(update(messages).values(state=state, detail="the sender stopped in the middle"))
 

@@ -117,7 +117,7 @@ async def hold(turn: Turn, message_id: str) -> str:
 async def lift(turn: Turn, message_id: str) -> str:
     """End a hold."""
     await turn.gate.lift(turn.session, message_id, now=turn.door.now())
-    return "The hold is lifted. The message waits for a signature again."
+    return "The message waits for a signature again."
 
 
 async def resolve(turn: Turn, message_id: str) -> str:
