@@ -18,9 +18,8 @@ def test_it_listens_on_loopback_only(host: str) -> None:
 
 
 def test_a_taken_port_is_said_with_the_next_step() -> None:
-    with console.listen(console.HOST, 0) as first:
-        with pytest.raises(BadSetting, match="Give another --port"):
-            console.listen(console.HOST, first.getsockname()[1])
+    with console.listen(console.HOST, 0) as first, pytest.raises(BadSetting, match="Give another --port"):
+        console.listen(console.HOST, first.getsockname()[1])
 
 
 def test_channel_secrets_are_dropped_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
