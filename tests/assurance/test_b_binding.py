@@ -113,13 +113,14 @@ async def test_b01_signature_is_for_this_recipient_and_no_other(house: House) ->
 # -- B05 ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("later", "left"), [(4 * HOUR - 1, 1), (4 * HOUR, 0)])
-async def test_b05_approval_ends_to_the_millisecond(house: House, later: int, left: int) -> None:
-    await house.approve(await house.page())
+@pytest.mark.parametrize(("later", "left", "state"), [(4 * HOUR - 1, 1, "sent"), (4 * HOUR, 0, "expired")])
+async def test_b05_approval_ends_to_the_millisecond(house: House, later: int, left: int, state: str) -> None:
+    message_id = await house.page()
+    await house.approve(message_id)
 
     await deliver(house, now=NOON + later)
 
-    assert len(house.sent()) == left
+    assert (len(house.sent()), await house.state(message_id)) == (left, state)
 
 
 async def test_b05_approval_ends_between_a_claim_and_its_retry(house: House, sinks: Sinks) -> None:
