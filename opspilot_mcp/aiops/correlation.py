@@ -10,6 +10,7 @@ what they were put to? Is it part of a second wave of an incident that should ha
 """
 
 from collections.abc import Callable, Iterable
+from math import log
 from typing import Any, NamedTuple
 
 from opspilot_mcp.aiops import regroup
@@ -107,18 +108,32 @@ class Engine:
             return Placement(s.alert_id, None, suppressed("nothing_to_resolve", s.entity), suppressed=True)
         found = self._explanations(scope, s)
         p = self.params
-        bar = p.join_fault if s.kind == "fault" else p.join
-        joins = bool(found) and found[0][0].score >= bar
+        joins = bool(found) and found[0][0].score >= self._bar(scope, s, *found[0])
         if s.rank == 0 and not (joins and found[0][1].crowd_at(s.ts_ms, p.crowd_ms) >= p.crowd_alerts):
             return Placement(s.alert_id, None, suppressed("informational", s.entity), suppressed=True)
         if joins:
             return self._join_best(scope, s, found)
         if work and s.kind != "fault":
             return Placement(s.alert_id, None, suppressed("maintenance", s.host), suppressed=True)
-        return self._reworded(scope, s) or self._open(scope, s, self._runners_up(found))
+        doubtful = s.kind != "fault" and bool(found) and found[0][0].score >= p.join and found[0][1].pages()
+        return self._reworded(scope, s) or self._open(scope, s, self._runners_up(found), doubtful=doubtful)
+
+    def _bar(self, scope: Scope, s: Signal, e: Explanation, incident: Incident) -> float:
+        """What an explanation must reach before the alert joins. Where several causes are at work on a small map, one
+        more is likelier than elsewhere, and what one of them explains badly is a cause of its own."""
+        p = self.params
+        bar, in_storm = p.join, p.join_storm
+        if s.kind == "fault":
+            is_late_cause = e.kind in ("cause_of", "host_of") and e.lag_ms > p.lead_storm_ms
+            bar, in_storm = p.join_fault, 1.0 if is_late_cause else p.join_fault
+        if not bar <= e.score < in_storm:
+            return bar
+        thick = max(1.0, p.storm_share * len(self.topology.services))
+        return in_storm if scope.causes_around(incident, s.ts_ms, p.storm_ms) >= thick else bar
 
     def _explanations(self, scope: Scope, s: Signal) -> Found:
-        """Every open incident that explains the alert at all, best first; equals go to the younger incident."""
+        """Every open incident that explains the alert at all, best first; equals go to the younger incident. Of two
+        that explain harm over several calls, the one that has spread wider is likelier to have spread here."""
         if s.kind == "routine":
             return []  # only the same alert joins it
         p = self.params
@@ -128,7 +143,7 @@ class Engine:
             if e.score > 0:
                 found.append((e, incident))
         if len(found) > 1:
-            found.sort(key=lambda x: (-x[0].score, -x[1].opened_ms, x[1].key))
+            found.sort(key=lambda x: (_weighed(*x, p), -x[1].opened_ms, x[1].key))
         return found
 
     def _runners_up(self, found: Found) -> tuple[str, ...]:
@@ -153,8 +168,8 @@ class Engine:
         key = scope.by_words.get(s.text)
         incident = self._alive(scope, key if key is not None else scope.by_print.get(s.fingerprint), s)
         seen = incident.prints.get(s.fingerprint) if incident is not None else None
-        if incident is None or seen is None:
-            return None
+        if incident is None or seen is None or (s.firing and s.change and s.change not in incident.changes):
+            return None  # another change is another cause, in whatever words
         gap = s.ts_ms - seen.last_ms
         if s.firing and (not incident.spans(s.ts_ms) or abs(gap) > self.params.repeat_ms):
             return None
@@ -168,7 +183,7 @@ class Engine:
         p = self.params
         incident = self._alive(scope, scope.by_print.get(s.fingerprint), s)
         seen = incident.prints.get(s.fingerprint) if incident is not None and incident.spans(s.ts_ms) else None
-        if incident is None or seen is None:
+        if incident is None or seen is None or (s.change and s.change not in incident.changes):
             return None
         gap = s.ts_ms - seen.last_ms
         if abs(gap) > p.latch_ms and not p.remind_ms <= gap <= p.repeat_ms:
@@ -225,8 +240,9 @@ class Engine:
             placed = placed._replace(revised=placed.revised + revised)
         return placed._replace(merged=merged) if merged else placed
 
-    def _open(self, scope: Scope, s: Signal, also: tuple[str, ...]) -> Placement:
+    def _open(self, scope: Scope, s: Signal, also: tuple[str, ...], *, doubtful: bool) -> Placement:
         incident = Incident(incident_key(scope.cluster, scope.env, s.alert_id), scope.cluster, scope.env, s.ts_ms)
+        incident.doubtful = doubtful
         scope.open[incident.key] = incident
         self._home[incident.key] = scope
         if s.kind == "routine":
@@ -346,6 +362,11 @@ class Engine:
         """Return what a reader may know of an open incident; `history` sharpens the root candidates."""
         scope = self._home.get(key)
         return None if scope is None else view_of(scope.open[key], self.topology, history)
+
+
+def _weighed(e: Explanation, incident: Incident, p: Params) -> float:
+    """Sorts explanations, the best one first: the score, weighed by how wide the incident has spread."""
+    return -e.score * (1 + p.spread * log(len(incident.entities))) if e.hops and e.hops >= 2 else -e.score
 
 
 def view_of(i: Incident, topology: Topology, history: History | None = None) -> View:

@@ -6,7 +6,7 @@ Everything is bounded: what an incident forgets first is what it met first.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from opspilot_mcp.aiops.signals import Signal, is_gone, kind_of
+from opspilot_mcp.aiops.signals import PRINT_SEPARATOR, Signal, is_gone, kind_of
 
 MAX_PRINTS = 1_000
 MAX_ENTITIES = 1_000
@@ -83,7 +83,7 @@ class Refire(NamedTuple):
 _TIMES = ("anchors", "changes", "causes", "gone_on", "hosts")
 _PLAIN = (
     "key", "cluster", "env", "opened_ms", "last_ms", "last_novel_ms", "arr_ms", "count", "rank", "sealed_ms",
-    "front_ms", "lone", "title", "title_rank", *_TIMES,
+    "front_ms", "lone", "doubtful", "title", "title_rank", *_TIMES,
 )  # fmt: skip
 
 
@@ -114,6 +114,7 @@ class Incident:
         self.sealed_ms: int | None = None  # a second onset took over then: nothing from it on joins
         self.front_ms: int | None = None  # it is such a second onset: nothing from before joins
         self.lone = False  # opened by an alert that states nothing: only the same alert joins
+        self.doubtful = False  # another incident that pages explains its first alert, though badly
         self.absorbed: list[str] = []  # keys of incidents merged into this one
         self.apart: list[str] = []  # keys a person split from this one: never merged again
         self.entities: dict[str, list[int]] = {}  # entity -> [first ms, last novel ms, alerts]
@@ -226,6 +227,7 @@ class Incident:
         self.absorbed = [*self.absorbed, other.key, *other.absorbed][-MAX_ABSORBED:]
         self.apart = sorted({*self.apart, *other.apart})[:MAX_ABSORBED]
         self.count += other.count
+        self.doubtful = self.doubtful and other.doubtful
         self.opened_ms = min(self.opened_ms, other.opened_ms)
         for name in ("last_ms", "last_novel_ms", "arr_ms", "rank"):
             setattr(self, name, max(getattr(self, name), getattr(other, name)))
@@ -279,9 +281,12 @@ class Incident:
     def pages(self) -> bool:
         """Whether a person is told: production, and graver than a warning or more than one condition.
 
-        A warning that stays alone waits on the board for company.
+        A warning that stays alone waits on the board for company. So does whatever may belong to another incident,
+        for which people were told already: until a second alert of another name.
         """
         if self.env.lower() in ("staging", "stage", "test", "dev", "development", "qa", "sandbox"):
+            return False
+        if self.doubtful and len({name.split(PRINT_SEPARATOR)[2] for name in self.prints}) < 2:
             return False
         return self.rank >= 2 or (self.rank == 1 and not self.lone and len(self.prints) >= 2)
 

@@ -105,6 +105,11 @@ class Scope:
             return self._latest
         return [key for key in self._latest if self.open[key].is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts)]
 
+    def causes_around(self, incident: Incident, t: int, window_ms: int) -> int:
+        """Return how many other open incidents with a fault of their own opened within `window_ms` of that instant."""
+        others = (other for other in self.open.values() if other.anchors and other is not incident)
+        return sum(1 for other in others if abs(t - other.opened_ms) <= window_ms)
+
     def near_harm(self, cause: Incident, s: Signal, topology: Topology, since_ms: int) -> list[Incident]:
         """Return the other incidents with members since then that a fault could explain, oldest first."""
         around: Collection[str] = (

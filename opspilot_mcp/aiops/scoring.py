@@ -21,6 +21,7 @@ class Params:
 
     join: float = 0.22  # an alert joins the best explanation at or above this, else it opens an incident
     join_fault: float = 0.50  # the same for an alert that names a fault
+    join_storm: float = 0.52  # an alert of harm joins at or above this where causes are thick on the map
     also: float = 0.22  # a runner-up is listed at or above this
     move: float = 1.1  # a fault that shows up later takes over what it explains this much better
     tie: float = 0.40  # two young incidents without a cause merge when one alert ties both this well
@@ -33,7 +34,7 @@ class Params:
     same_cause: float = 0.90  # a certificate or the like at services that share nothing
     cause_of: float = 0.90  # a fault below symptoms that had no cause
     late_cause: float = 0.75  # at least this well fits a fault that shows up to `lead_ms` after its harm
-    same_entity: float = 0.80
+    same_entity: float = 0.70
     calls: float = 0.62
     same_host: float = 0.62
     called_by: float = 0.60
@@ -43,6 +44,8 @@ class Params:
     off_path: float = 0.60  # factor on neighbours that no known fault of the incident explains
     unlit: float = 0.80  # factor when nothing between the service and the fault has alerted
     named: float = 1.1  # factor when the alert's words name the fault's place or a service on the way to it
+    cover: float = 0.60  # a fault at a member of an incident without a cause explains at least this share of it
+    spread: float = 0.08  # of two that explain far harm, the one that has spread wider: a factor 1 + this x ln(places)
     latched: float = 0.70  # factor when the incident has this alert, still firing, in other words
 
     repeat_ms: int = 330_000  # one alert told again within this stays where it is
@@ -55,7 +58,10 @@ class Params:
     late_ms: int = 60_000  # and on the late side
     hop_spread_ms: int = 30_000  # spread added a call
     lead_ms: int = 90_000  # a symptom may be seen this long before its cause is
+    lead_storm_ms: int = 20_000  # or this long where causes are thick on the map
     together_ms: int = 60_000
+    storm_ms: int = 600_000  # causes are thick where `storm_share` x the services of the map, and one at least,
+    storm_share: float = 0.02  # showed up within this beside the incident in question
     young_ms: int = 60_000  # incidents merge only when they opened within this
     burst_ms: int = 10_000  # a burst: `burst_alerts` within this
     burst_alerts: int = 8
@@ -140,8 +146,16 @@ def _same_entity(incident: Incident, s: Signal, topology: Topology, p: Params) -
     weight = p.same_entity
     if s.kind == "fault" and incident.anchors:
         weight = _second_fault(incident, s, topology, p)
+    elif s.kind == "fault":
+        weight *= min(1.0, _share_explained(incident, s, topology) / p.cover)
     lag = s.ts_ms - seen[1]
     return Explanation(weight * fade(lag, incident, p), "same_entity", s.entity, 0, lag)
+
+
+def _share_explained(incident: Incident, s: Signal, topology: Topology) -> float:
+    """Share of an incident's entities that a fault at this one could have harmed."""
+    harmed = topology.harmed_by(s.entity)
+    return sum(1 for entity in incident.entities if entity == s.entity or entity in harmed) / len(incident.entities)
 
 
 def _second_fault(incident: Incident, s: Signal, topology: Topology, p: Params) -> float:
