@@ -290,7 +290,7 @@ alerts = Table(
     # Filled by correlation; null while the alert waits for it.
     Column("correlated_ms", BigInteger),
     Column("incident_id", ForeignKey("incidents.id")),
-    Column("suppressed", Text),  # why it is in no incident: "maintenance", "informational", "silenced"; null when it counts
+    Column("suppressed", Text),  # why it is in no incident, such as "maintenance"; null when it counts
     Column("reason", Text),  # JSON: kind, entity, hops, seconds, score, text
     Column("also_explained_by", Text),  # JSON list of incident numbers, best first
     CheckConstraint("severity IN ('info','warning','error','critical')", name="severity"),

@@ -169,9 +169,12 @@ async def test_the_gate_of_another_user_is_left_out_and_the_exit_code_says_so(ho
 
 
 def as_user(uid: int, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user without any right of root, once everything is loaded."""
+    """Run a command as a user without any right of root, once root has run it into another folder: what a command
+    loads on its way may lie where nobody else can read it."""
     code = (
-        "import os, sys; from opspilot_mcp import cli; from opspilot_mcp.commands import backup\n"
+        "import contextlib, io, os, sys; from opspilot_mcp import cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    cli.run([sys.argv[1], sys.argv[2] + '-of-root', *sys.argv[3:]])\n"
         f"os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})\n"
         "sys.exit(cli.run(sys.argv[1:]))"
     )

@@ -287,7 +287,7 @@ def test_alerts_are_folded_while_they_are_stored_where_that_is_asked(
         waiting = raw.execute("SELECT count(*) FROM alerts WHERE correlated_ms IS NULL").fetchone()[0]
         told = [row[0] for row in raw.execute("SELECT DISTINCT action FROM audit WHERE subject = 'alerts'")]
     assert (code, waiting, sorted(told)) == (0, 0, ["alerts.correlated", "alerts.received"])
-    assert "5 incidents" in capsys.readouterr().out
+    assert "7 incidents" in capsys.readouterr().out
 
 
 ODD: list[dict[str, object]] = [

@@ -18,7 +18,6 @@ AGENT, PEOPLE, GROUP = 61_002, 61_001, 61_000
 BOTH = """
 import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
-import alembic.command
 from opspilot_mcp.console import deskhand
 from opspilot_mcp.desk import flow, learning, moves, replies, tickets
 from opspilot_mcp.gate.deskside import Desk
@@ -63,6 +62,11 @@ def as_user(user, main):
     if os.waitpid(pid, 0)[1]:
         sys.exit(1)
 
+# The schema is read from files of the package, so root makes it; the file is the agent's all the same.
+asyncio.run(of_agent(lambda conn: None))
+for path in home.iterdir():
+    os.chown(path, agent, group)
+    path.chmod(0o660)
 as_user(agent, of_agent(arrive))
 as_user(people, of_person())
 as_user(agent, of_agent(note))
