@@ -76,6 +76,7 @@ class GatePart(_Part):
     alpha: float = Field(default=0.10, gt=0, lt=1)
     delta: float = Field(default=0.10, gt=0, lt=1)
     audit_rate: float = Field(default=0.10, ge=0, le=1)
+    agent_labels: bool = False
     p1_miss: float = Field(default=0.05, gt=0, lt=1)
     p1_most_flagged: float = Field(default=0.25, ge=0, le=1)
 

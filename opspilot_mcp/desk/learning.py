@@ -1,4 +1,4 @@
-"""The learner in the database: scores are frozen when a ticket is decided, labels come from people alone.
+"""The learner in the database: scores are frozen when a ticket is decided, labels come from people.
 
 The learner's weights are rows, so scoring a ticket loads those of its own words and nothing else. The gate's state,
 the head and the scale are one JSON row each. A review changes them all in the transaction that stores the label.
@@ -211,6 +211,37 @@ def correct_priority(
     p1_learning.learn(conn, ticket, frozen.id, load(conn, policy).p1, is_p1=priority == "P1", gate=policy.gate)
     changes = moves.Changes(priority=priority)
     return moves.update(conn, ticket_id, changes, expected_version=None, actor=by, policy=policy, now=now).ticket
+
+
+def update_by_agent(
+    conn: Connection,
+    ticket_id: str,
+    changes: moves.Changes,
+    *,
+    expected_version: int | None,
+    actor: str,
+    policy: Policy,
+    now: int,
+) -> moves.Changed:
+    """Do what `moves.update` does; where the policy says so, the learner learns the category an agent set."""
+    done = moves.update(
+        conn, ticket_id, changes, expected_version=expected_version, actor=actor, policy=policy, now=now
+    )
+    if policy.gate.agent_labels and changes.category is not None and done.status == "applied":
+        _teach_once(conn, done.ticket, changes.category, by=actor, policy=policy, now=now)
+    return done
+
+
+def _teach_once(conn: Connection, ticket: Ticket, category: str, *, by: str, policy: Policy, now: int) -> None:
+    """Learn an agent's word, the first on a ticket that no person has labelled. It is no review: it stands in no sample
+    of a certificate, and the ticket is still a person's to label."""
+    is_labelled = conn.execute(select(reviews.c.category).where(reviews.c.ticket_id == ticket.number)).first()
+    if is_labelled or audit.has(conn, ticket.id, "ticket.taught"):
+        return
+    state = load(conn, policy)
+    _learn(conn, ticket, category, state.head)
+    _save(conn, state)
+    audit.record(conn, by, "ticket.taught", ticket.id, now=now, detail={"category": category})
 
 
 def _frozen(conn: Connection, ticket: Ticket) -> Any:

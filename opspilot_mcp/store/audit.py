@@ -64,6 +64,12 @@ def record_batch(conn: Connection, actor: str, action: str, subject: str, member
     record(conn, actor, action, subject, now=now, detail={"count": len(ids), "members_sha256": digest})
 
 
+def has(conn: Connection, subject: str, action: str) -> bool:
+    """Return whether `action` was ever done to `subject`."""
+    query = select(audit.c.seq).where(audit.c.subject == subject, audit.c.action == action).limit(1)
+    return conn.execute(query).first() is not None
+
+
 def of_subject(conn: Connection, subject: str, *, limit: int = 100) -> list[Entry]:
     """Return the newest `limit` rows about `subject`, oldest first."""
     rows = conn.execute(

@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from opspilot_mcp import proposals
-from opspilot_mcp.desk import flow, moves, queue, similar, tickets
+from opspilot_mcp.desk import flow, learning, moves, queue, similar, tickets
 from opspilot_mcp.desk.moves import Changes
 from opspilot_mcp.desk.queue import QueueFilter
 from opspilot_mcp.desk.tickets import NewTicket
@@ -162,7 +162,7 @@ async def update_ticket(
         remove_tags=tuple(remove_tags or ()),
     )
     done = await app.write(
-        moves.update,
+        learning.update_by_agent,
         ticket_id,
         changes,
         expected_version=expected_version,

@@ -211,3 +211,44 @@ def test_under_a_certificate_a_model_is_wanted_exactly_where_it_does_not_hold(co
     assert [one.wants_model for one in seen] == [
         not sure and not odd for sure, odd in zip(certified, forced, strict=True)
     ]
+
+
+AGENT_TEACHES = Policy.model_validate({"gate": {"cold_start": "human", "agent_labels": True}})
+
+
+def file_under(conn: Connection, ticket: Ticket, category: str, policy: Policy) -> int:
+    """An agent sets a category; returns how many lessons the learner has had."""
+    changes = moves.Changes(category=category)
+    learning.update_by_agent(
+        conn, ticket.id, changes, expected_version=None, actor="agent:test", policy=policy, now=NOON
+    )
+    return learning.load(conn, policy).head.seen
+
+
+def test_an_agents_category_teaches_nothing_unless_the_policy_says_so(conn: Connection) -> None:
+    ticket = arrive(conn, "billing", 1).ticket
+
+    assert file_under(conn, ticket, "account", POLICY) == 0
+    assert file_under(conn, ticket, "billing", AGENT_TEACHES) == 1
+    assert tickets.get(conn, ticket.id).category == "billing"
+
+
+def test_an_agent_teaches_once_a_ticket_and_never_over_a_person(conn: Connection) -> None:
+    ticket, labelled = arrive(conn, "billing", 1).ticket, arrive(conn, "account", 2).ticket
+    review(conn, labelled, "account", AGENT_TEACHES)
+    file_under(conn, ticket, "billing", AGENT_TEACHES)
+
+    assert file_under(conn, ticket, "account", AGENT_TEACHES) == 2
+    assert file_under(conn, labelled, "billing", AGENT_TEACHES) == 2
+
+
+def test_a_ticket_an_agent_labelled_is_still_a_persons_and_in_no_sample(conn: Connection) -> None:
+    ticket = arrive(conn, "billing", 1).ticket
+    file_under(conn, ticket, "billing", AGENT_TEACHES)
+    judged = conn.execute(select(triages.c.correct).where(triages.c.ticket_id == ticket.number)).scalar_one()
+
+    reviewed = review(conn, ticket, "account", AGENT_TEACHES)
+
+    assert judged is None
+    assert reviewed.ticket.category == "account"
+    assert learning.load(conn, AGENT_TEACHES).head.seen == 2
