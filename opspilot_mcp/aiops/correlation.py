@@ -143,7 +143,7 @@ class Engine:
             if e.score > 0:
                 found.append((e, incident))
         if len(found) > 1:
-            found.sort(key=lambda x: (_weighed(*x, p), -x[1].opened_ms, x[1].key))
+            found.sort(key=lambda x: (_weighed(x[0], x[1], p), -x[1].opened_ms, x[1].key))
         return found
 
     def _runners_up(self, found: Found) -> tuple[str, ...]:
