@@ -236,7 +236,7 @@ def test_an_agents_category_teaches_nothing_unless_the_policy_says_so(conn: Conn
 def test_an_agent_teaches_once_a_ticket_and_never_over_a_person(conn: Connection) -> None:
     ticket, labelled = arrive(conn, "billing", 1).ticket, arrive(conn, "account", 2).ticket
     review(conn, labelled, "account", AGENT_TEACHES)
-    file_under(conn, ticket, "billing", AGENT_TEACHES)
+    file_under(conn, ticket, "technical", AGENT_TEACHES)
 
     assert file_under(conn, ticket, "account", AGENT_TEACHES) == 2
     assert file_under(conn, labelled, "billing", AGENT_TEACHES) == 2
@@ -244,7 +244,7 @@ def test_an_agent_teaches_once_a_ticket_and_never_over_a_person(conn: Connection
 
 def test_a_ticket_an_agent_labelled_is_still_a_persons_and_in_no_sample(conn: Connection) -> None:
     ticket = arrive(conn, "billing", 1).ticket
-    file_under(conn, ticket, "billing", AGENT_TEACHES)
+    file_under(conn, ticket, "technical", AGENT_TEACHES)
     judged = conn.execute(select(triages.c.correct).where(triages.c.ticket_id == ticket.number)).scalar_one()
 
     reviewed = review(conn, ticket, "account", AGENT_TEACHES)
