@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from opspilot_mcp.desk import calibration, learner, moves, p1_learning, p1_net, routing, similar, tickets, weights
 from opspilot_mcp.desk.calibration import Point, Scale
@@ -99,8 +99,7 @@ def _terms(policy: Policy) -> Terms:
 
 def _save(conn: Connection, state: State) -> None:
     bodies = {"head": state.head.dump(), "scale": json.dumps(list(state.scale)), "gate": state.gate.dump()}
-    conn.execute(delete(learner_state).where(learner_state.c.name.in_(list(bodies))))
-    conn.execute(insert(learner_state), [{"name": name, "body": body} for name, body in bodies.items()])
+    weights.save_state(conn, bodies)
 
 
 # -- scoring ----------------------------------------------------------------------------------------------------------
@@ -184,7 +183,7 @@ def review(
     if category not in policy.desk.categories:
         raise InvalidInput(f"{quoted(category)} is not a category. Known: {', '.join(policy.desk.categories)}.")
     frozen = _frozen(conn, ticket)
-    if conn.execute(select(reviews.c.category).where(reviews.c.ticket_id == ticket.number)).first() is not None:
+    if _is_labelled(conn, ticket):
         raise IllegalMove(f"{ticket.id} was reviewed before. Its label stays; correct the ticket with update_ticket.")
     state = load(conn, policy)
     was_right = None if frozen.predicted is None else frozen.predicted == category
@@ -235,13 +234,16 @@ def update_by_agent(
 def _teach_once(conn: Connection, ticket: Ticket, category: str, *, by: str, policy: Policy, now: int) -> None:
     """Learn an agent's word, the first on a ticket that no person has labelled. It is no review: it stands in no sample
     of a certificate, and the ticket is still a person's to label."""
-    is_labelled = conn.execute(select(reviews.c.category).where(reviews.c.ticket_id == ticket.number)).first()
-    if is_labelled or audit.has(conn, ticket.id, "ticket.taught"):
+    if _is_labelled(conn, ticket) or audit.has(conn, ticket.id, "ticket.taught"):
         return
     state = load(conn, policy)
     _learn(conn, ticket, category, state.head)
     _save(conn, state)
     audit.record(conn, by, "ticket.taught", ticket.id, now=now, detail={"category": category})
+
+
+def _is_labelled(conn: Connection, ticket: Ticket) -> bool:
+    return conn.execute(select(reviews.c.category).where(reviews.c.ticket_id == ticket.number)).first() is not None
 
 
 def _frozen(conn: Connection, ticket: Ticket) -> Any:

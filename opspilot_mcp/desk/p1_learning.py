@@ -8,8 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy import delete as delete_rows
+from sqlalchemy import Connection, select, update
 
 from opspilot_mcp.desk import facts, learner, p1_net, weights
 from opspilot_mcp.desk.facts import Kind
@@ -17,7 +16,7 @@ from opspilot_mcp.desk.learner import Counts, Head, Row
 from opspilot_mcp.desk.p1_net import Net, Told
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.policy import GatePart
-from opspilot_mcp.store.schema import learner_state, triages
+from opspilot_mcp.store.schema import triages
 
 _HEAD, _NET, _SEEN = "p1_head", "p1_net", "p1_seen"
 
@@ -108,5 +107,4 @@ def _learnt(conn: Connection, gate: GatePart) -> Net | None:
 
 def _save(conn: Connection, state: P1State) -> None:
     bodies = {_HEAD: state.head.dump(), _NET: json.dumps(state.net), _SEEN: str(state.seen)}
-    conn.execute(delete_rows(learner_state).where(learner_state.c.name.in_(list(bodies))))
-    conn.execute(insert(learner_state), [{"name": name, "body": body} for name, body in bodies.items()])
+    weights.save_state(conn, bodies)

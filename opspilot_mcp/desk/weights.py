@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from opspilot_mcp.desk.learner import Row
-from opspilot_mcp.store.schema import learner_rows
+from opspilot_mcp.store.schema import learner_rows, learner_state
 
 Model = Literal["category", "p1"]
 Rows = dict[Model, dict[int, Row]]
@@ -35,3 +35,9 @@ def save(conn: Connection, model: Model, rows: Mapping[int, Row]) -> None:
     conn.execute(_GONE, {"hashes": list(rows), "of": model})
     if rows:
         conn.execute(_INSERT, [{"hash": key, "model": model, "packed": row.pack()} for key, row in rows.items()])
+
+
+def save_state(conn: Connection, bodies: Mapping[str, str]) -> None:
+    """Store what a learner keeps besides its rows, by name, over what stood under those names."""
+    conn.execute(delete(learner_state).where(learner_state.c.name.in_(list(bodies))))
+    conn.execute(insert(learner_state), [{"name": name, "body": body} for name, body in bodies.items()])
