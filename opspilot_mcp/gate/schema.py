@@ -11,25 +11,17 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
+from opspilot_mcp.store.columns import audit_table, id_column, new_metadata
 from opspilot_mcp.store.migrate import Lineage
 
 GATE = Lineage(name="gate", head="0001", scripts=Path(__file__).parent / "migrations")
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+metadata = new_metadata()
 
 # One row: who this gate is, and the switches that stop it.
 gate_state = Table(
@@ -65,7 +57,7 @@ approvers = Table(
 messages = Table(
     "messages",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    id_column(),
     Column("proposal", Integer, nullable=False),  # the number in PR-9
     Column("version", Integer, nullable=False),  # 1 is the agent's; each edit by a person adds one
     Column("kind", Text, nullable=False),  # reply, page
@@ -114,7 +106,7 @@ messages = Table(
 approvals = Table(
     "approvals",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    id_column(),
     Column("message_id", ForeignKey("messages.id"), nullable=False, index=True),
     Column("approver", Text, nullable=False),
     Column("key_id", Text, nullable=False),
@@ -167,17 +159,4 @@ known_hosts = Table(
     Column("first_sent_ms", BigInteger, nullable=False),
 )
 
-# Append-only and hash-chained.
-audit = Table(
-    "audit",
-    metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("previous", Text, nullable=False),  # the hash of the row before
-    Column("hash", Text, nullable=False),
-    Index(None, "subject", "seq"),
-)
+audit = audit_table(metadata)
