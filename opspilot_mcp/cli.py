@@ -16,11 +16,10 @@ from cyclopts.validators import Number
 from opspilot_mcp import __version__, settings
 from opspilot_mcp.app import open_app, operator_principal
 from opspilot_mcp.commands import exporting, importing, printing, rows
+from opspilot_mcp.commands.options import Home, Json
 from opspilot_mcp.desk import flow, learning, queue, tickets
 from opspilot_mcp.errors import OpsPilotError
 
-Home = Annotated[Path | None, Parameter(help="The folder with desk.db and policy.toml, instead of OPSPILOT_HOME.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Answer as JSON, for scripts.")]
 Maps = Annotated[tuple[str, ...], Parameter(name="--map", negative="", help="theirs=ours, a column's other name.")]
 Strict = Annotated[bool, Parameter(negative="", help="All rows or none.")]
 

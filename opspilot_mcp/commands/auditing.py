@@ -1,13 +1,13 @@
 """`audit verify`: the desk's record and the gate's, each checked row by row, and what nobody can know of them."""
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from opspilot_mcp import clock, settings
 from opspilot_mcp.commands import printing
+from opspilot_mcp.commands.options import Home, Json
 from opspilot_mcp.errors import BadSetting, OpsPilotError
 from opspilot_mcp.settings import Settings
 from opspilot_mcp.store import trail
@@ -33,8 +33,8 @@ class Side:
 @app.command
 def verify(
     *,
-    home: Annotated[Path | None, Parameter(help="OPSPILOT_HOME for this command.")] = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Answer as JSON, for scripts.")] = False,
+    home: Home = None,
+    as_json: Json = False,
 ) -> int:
     """Check both records row by row; exit code 1 names the first bad row and why."""
     found = settings.load(home=home)

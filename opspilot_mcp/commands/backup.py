@@ -5,10 +5,7 @@ half-way never looks like a backup. The gate is copied first: what it notes of t
 """
 
 import os
-import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +14,7 @@ from cyclopts import Parameter
 from opspilot_mcp import __version__, clock, settings
 from opspilot_mcp.commands import manifest, printing
 from opspilot_mcp.commands.manifest import Database, Manifest
+from opspilot_mcp.commands.options import Home, Json
 from opspilot_mcp.errors import BadSetting, InvalidInput, StoreUnusable
 from opspilot_mcp.settings import Settings
 from opspilot_mcp.store import copies, trail
@@ -38,8 +36,8 @@ def backup(
     /,
     *,
     desk_only: Annotated[bool, Parameter(negative="", help="Leave the gate out on purpose.")] = False,
-    home: Annotated[Path | None, Parameter(help="OPSPILOT_HOME for this command.")] = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Answer as JSON, for scripts.")] = False,
+    home: Home = None,
+    as_json: Json = False,
 ) -> int:
     """Copy desk, gate and your own files into FOLDER, a new one, while everything runs; then check the copy."""
     found, target = settings.load(home=home), folder.expanduser().absolute()
@@ -47,9 +45,10 @@ def backup(
     with copies.explained("The backup was given up", next_step):
         _check_target(target, found)
         gate_words = "left out, as asked" if desk_only else _why_no_gate(found)
-        with _under_way(target) as scratch:
+        with copies.unfinished(target) as scratch:
             made = _fill(found, scratch, with_gate=not gate_words, quiet=as_json)
             write_private(scratch / manifest.NAME, made.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+            _give_name(scratch, target)
     _tell(target, made, gate_words, as_json=as_json)
     return int(not desk_only and found.gate_home.exists() and made.gate is None)
 
@@ -75,18 +74,6 @@ def _why_no_gate(found: Settings) -> str:
     if not (found.gate_home / "approvers" / "root.json").exists():
         return "it is not set up"
     return ""
-
-
-@contextmanager
-def _under_way(target: Path) -> Iterator[Path]:
-    """Lend a hidden folder that becomes `target` when the block ends well, and goes when it does not."""
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
-    try:
-        copies.folder(scratch)
-        yield scratch
-        _give_name(scratch, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _give_name(scratch: Path, target: Path) -> None:
@@ -193,18 +180,16 @@ def _tell(target: Path, made: Manifest, gate_words: str, *, as_json: bool) -> No
             {"folder": str(target), "manifest_sha256": digest, "no_gate": gate_words or None, **told, **files}
         )
         return
-    out = printing.console()
-    size = sum(entry.bytes for entry in made.files) / 1_000_000
+    size = f"{len(made.files)} files, {sum(entry.bytes for entry in made.files) / 1_000_000:.1f} MB"
     counts = ", ".join(f"{made.desk.rows[name]} {name}" for name in ("tickets", "alerts", "incidents"))
     gate = f"{made.gate.rows['messages']} messages, gate {made.instance}" if made.gate else f"NO GATE: {gate_words}"
-    for line in (
-        f"Backed up to {target}: {len(made.files)} files, {size:.1f} MB. Both copies were checked."
+    lines = [
+        f"Backed up to {target}: {size}. Both copies were checked."
         if made.gate
-        else f"Backed up the desk to {target}: {len(made.files)} files, {size:.1f} MB. The copy was checked.",
+        else f"Backed up the desk to {target}: {size}. The copy was checked.",
         f"In it: {counts}; {gate}.",
         f"Left out: {', '.join(made.left_out)}. Keep channel secrets elsewhere." if made.left_out else "",
         f"It holds {_SECRETS if made.gate else 'every ticket, address and message'}. Keep it where agents cannot read.",
         f"Restore it with: opspilot-mcp restore {target}",
-    ):
-        if line:
-            out.print(line, soft_wrap=True, markup=False, highlight=False)
+    ]
+    printing.sentences(line for line in lines if line)

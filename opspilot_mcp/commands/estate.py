@@ -17,10 +17,8 @@ from opspilot_mcp.aiops.silences import Pattern, Silence
 from opspilot_mcp.app import App, open_app, operator_principal
 from opspilot_mcp.clock import MINUTE_MS, iso
 from opspilot_mcp.commands import printing
+from opspilot_mcp.commands.options import Home, Json
 from opspilot_mcp.insights import postmortem as postmortems
-
-Home = Annotated[Path | None, Parameter(help="The folder with desk.db and policy.toml, instead of OPSPILOT_HOME.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Answer as JSON, for scripts.")]
 
 P = ParamSpec("P")
 T = TypeVar("T")

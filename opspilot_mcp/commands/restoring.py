@@ -4,9 +4,7 @@ The new home is put together under a hidden name beside the old one, so that a r
 nothing. A restored gate is in quarantine until a person has looked.
 """
 
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +16,7 @@ from opspilot_mcp.app import operator_principal
 from opspilot_mcp.commands import backup as copying
 from opspilot_mcp.commands import manifest, printing
 from opspilot_mcp.commands.manifest import Database, Manifest
+from opspilot_mcp.commands.options import Home, Json
 from opspilot_mcp.errors import Conflict, InvalidInput, StoreUnusable, quoted
 from opspilot_mcp.settings import Settings
 from opspilot_mcp.store import audit, copies, inuse, sqlite
@@ -31,8 +30,8 @@ def restore(
     /,
     *,
     replace: Annotated[bool, Parameter(negative="", help="Move the home that is there aside first.")] = False,
-    home: Annotated[Path | None, Parameter(help="OPSPILOT_HOME for this command.")] = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Answer as JSON, for scripts.")] = False,
+    home: Home = None,
+    as_json: Json = False,
 ) -> int:
     """Make the backup in FOLDER the home again, after checking all of it. The gate then waits in quarantine."""
     found, source = settings.load(home=home), folder.expanduser().absolute()
@@ -41,7 +40,7 @@ def restore(
         held = manifest.read(source)
         _check_home(found, held, replace=replace)
         was_shared = found.home.is_dir() and is_shared(found.home)
-        with ExitStack() as kept_out, _put_together(found.home) as scratch:
+        with ExitStack() as kept_out, copies.unfinished(found.home) as scratch:
             for database in (found.desk_db, found.gate_home / "gate.db"):
                 kept_out.callback(inuse.let_go, inuse.claim(database))
             _copy(source, scratch, held, quiet=as_json)
@@ -80,17 +79,6 @@ def _check_schema(database: Database, lineage: Lineage, program: str) -> None:
     if database.schema_ > lineage.head:
         raise StoreUnusable(f"{words}, newer than this program's {lineage.head}. Install the newest opspilot-mcp.")
     raise StoreUnusable(f"{words}. Restore it with opspilot-mcp {quoted(program)}; the newest one then brings it up.")
-
-
-@contextmanager
-def _put_together(home: Path) -> Iterator[Path]:
-    """Lend a hidden folder beside the home, which goes unless it became the home."""
-    scratch = home.with_name(f".{home.name}.{clock.now_ms()}.unfinished")
-    try:
-        copies.folder(scratch)
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _copy(source: Path, scratch: Path, held: Manifest, *, quiet: bool) -> None:
@@ -163,7 +151,6 @@ def _tell(found: Settings, held: Manifest, aside: Path | None, *, was_shared: bo
         }
         printing.as_json({**told, "quarantine": held.gate is not None, "left_out": list(held.left_out)})
         return
-    out = printing.console()
     lines = [f"{found.home} is the home as it was at {made}; every file was checked."]
     if aside:
         lines.append(f"The home that was there is kept in {aside}. Remove it when you need nothing of it.")
@@ -178,5 +165,4 @@ def _tell(found: Settings, held: Manifest, aside: Path | None, *, was_shared: bo
             "The gate is in QUARANTINE: nothing leaves, old signatures are void, as messages may have left since."
         )
         lines.append("Look at what is uncertain or held (opspilot-mcp gate run), then: opspilot-mcp gate release")
-    for line in lines:
-        out.print(line, soft_wrap=True, markup=False, highlight=False)
+    printing.sentences(lines)

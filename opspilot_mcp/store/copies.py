@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -34,6 +36,16 @@ def folder(path: Path) -> Path:
         folder(path.parent)
         path.mkdir(mode=0o700)
     return path
+
+
+@contextmanager
+def unfinished(target: Path) -> Iterator[Path]:
+    """Lend a hidden folder beside `target`, 0700, to be renamed to it once it is whole; else it goes with the block."""
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".unfinished", dir=folder(target.parent)))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def database(source: Path, to: Path, *, progress: Progress) -> None:
