@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, case, func, select
 
 from benchmarks import correlation
+from opspilot_mcp.__main__ import COLLECT_AFTER
 from opspilot_mcp.aiops import alerts, correlator, flow, folding, topologies
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.correlation import Engine
@@ -293,6 +294,7 @@ def main() -> None:
         stream = list(storms(topology, asked.alerts, asked.seed))
     gc.collect()
     gc.freeze()  # what the server does after its imports
+    gc.set_threshold(COLLECT_AFTER)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), stream, topology, asked.batch)
     found["parse_us_per_alert"] = parse_us or 0

@@ -3,11 +3,16 @@
 import gc
 import sys
 
+# New objects between two looks of the collector; Python's own is 700. A batch of alerts makes tens of thousands that
+# are all still needed: looking at them over and over took 3 % of folding on a small map, 7 % on 2,000 services.
+COLLECT_AFTER = 20_000
+
 
 def main() -> None:
     """Run `opspilot-mcp`. Without arguments it serves MCP on stdin and stdout, which is how clients start it."""
     # Collecting while modules load costs a tenth of the start and frees nothing.
     gc.disable()
+    gc.set_threshold(COLLECT_AFTER)
     if len(sys.argv) == 1:
         from opspilot_mcp.serving import serve
 

@@ -4,7 +4,6 @@ One fold is one write transaction over a bounded number of waiting alerts, in th
 it needs it reads inside that transaction, so processes that take turns give the answer that one alone would give.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -212,7 +211,7 @@ def _placed(one: Placement, numbers: Mapping[str, int]) -> Placed:
         incident=None if one.incident_key is None else numbers[one.incident_key],
         why=one.reason.kind if one.suppressed else None,
         because=to_json(dict(zip(Reason._fields, one.reason, strict=True))).decode(),
-        also=json.dumps(also) if also else "[]",
+        also=to_json(also).decode() if also else "[]",
     )
 
 
@@ -329,7 +328,7 @@ def _values(number: int, view: View, *, graver: bool) -> dict[str, Any]:
         "new_opened_ms": view.opened_ms,
         "new_last_ms": view.last_ms,
         "new_count": view.alert_count,
-        "new_roots": json.dumps(roots),
+        "new_roots": to_json(roots).decode(),
         "bump": int(graver),
     }
 
