@@ -9,7 +9,8 @@ Deciding, safe direction (an actor's name is enough):
     kill(conn, by=, now=)
 Deciding, the other direction (a live Session, whose key the approver's passphrase opened):
     approve(conn, authority, session, message_id, shown_sha256=, fresh=, typed_recipient=, now=)
-    edit_and_approve(conn, authority, session, message_id, title=, body=, look=, shown_sha256=, ...)
+    edit(conn, authority, session, message_id, words, look=, now=)
+    edit_and_approve(conn, authority, session, message_id, words, look=, now=)
     lift(conn, authority, session, message_id, now=)
     resolve(conn, authority, session, message_id, was_sent=, now=)   uncertain or failed
     release(conn, authority, session, now=)                          ends a kill
@@ -22,6 +23,7 @@ The async methods of `service.Gate` with the same names run these in one transac
 """
 
 import difflib
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, update
@@ -54,6 +56,14 @@ class View(BaseModel):
     signed_by: list[str]
     needed: int
     asks_for_recipient: bool  # one person alone signs high risk: passphrase again, recipient typed
+
+
+class Wording(NamedTuple):
+    """What a person wrote in place of the message they were shown."""
+
+    title: str
+    body: str
+    shown_sha256: str
 
 
 class Decision(BaseModel):
@@ -284,11 +294,9 @@ def edit(
     authority: Authority,
     session: Session,
     message_id: str,
+    words: Wording,
     *,
-    title: str,
-    body: str,
     look: Look | None,
-    shown_sha256: str,
     now: int,
 ) -> Message:
     """Store a person's own wording as a new version, to be signed; the old version can no longer be.
@@ -297,17 +305,17 @@ def edit(
     """
     message = snapshots.get(conn, message_id)
     now, _, me = _signer(conn, authority, session, now=now)
-    _check_shown(conn, message, shown_sha256)
+    _check_shown(conn, message, words.shown_sha256)
     if message.state not in SIGNABLE:
         raise IllegalMove(f"{message.id} is {message.state} and cannot be edited. {_NEXT.get(message.state, '')}")
     if look is None or look.row is None or look.facts is None or look.row.sha256 != message.source_sha256:
         raise Conflict(f"The proposal behind {message.id} was changed. Reject it and propose it again.")
     if why := snapshots.why_stale(look.row, look.facts):
         raise Conflict(why)
-    if not body.strip() or len(body) > MAX_BODY or len(title) > MAX_TITLE:
+    if not words.body.strip() or len(words.body) > MAX_BODY or len(words.title) > MAX_TITLE:
         raise InvalidInput(f"Write 1 to {MAX_BODY} characters, and a title of at most {MAX_TITLE}.")
-    words = compose.Words(message.kind, message.subject, title, body)
-    new = snapshots.edited(conn, message, look.row, look.facts, words, authority.policy, by=me.name, now=now)
+    said = compose.Words(message.kind, message.subject, words.title, words.body)
+    new = snapshots.edited(conn, message, look.row, look.facts, said, authority.policy, by=me.name, now=now)
     detail = {"version": new.version, "sha256": new.sha256}
     audit.record(conn, f"person:{me.name}", "message.edited", message.id, now=now, detail=detail)
     return new
@@ -318,29 +326,17 @@ def edit_and_approve(
     authority: Authority,
     session: Session,
     message_id: str,
+    words: Wording,
     *,
-    title: str,
-    body: str,
     look: Look | None,
-    shown_sha256: str,
-    fresh: bool = False,
-    typed_recipient: str | None = None,
     now: int,
 ) -> Decision:
-    """Edit and sign in one step: the person wrote the words, so they have seen them."""
-    new = edit(
-        conn, authority, session, message_id, title=title, body=body, look=look, shown_sha256=shown_sha256, now=now
-    )
-    return approve(
-        conn,
-        authority,
-        session,
-        message_id,
-        shown_sha256=new.sha256,
-        fresh=fresh,
-        typed_recipient=typed_recipient,
-        now=now,
-    )
+    """Edit and sign in one step: the person wrote the words, so they have seen them.
+
+    One person alone cannot sign high risk so: that asks for the passphrase and the recipient again.
+    """
+    new = edit(conn, authority, session, message_id, words, look=look, now=now)
+    return approve(conn, authority, session, message_id, shown_sha256=new.sha256, now=now)
 
 
 def lift(conn: Connection, authority: Authority, session: Session, message_id: str, *, now: int) -> Decision:

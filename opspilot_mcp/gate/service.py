@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -39,6 +39,7 @@ from opspilot_mcp.gate.turns import Turns
 from opspilot_mcp.store.db import Db
 from opspilot_mcp.store.trail import Verdict
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _MOST_BATCHES = 100
@@ -233,69 +234,31 @@ class Gate:
     ) -> Decision:
         """Sign in an open session; see `decisions.approve`."""
         return await self._decide(
-            lambda conn: decisions.approve(
-                conn,
-                self.authority,
-                session,
-                message_id,
-                shown_sha256=shown_sha256,
-                fresh=fresh,
-                typed_recipient=typed_recipient,
-                now=now,
-            ),
+            decisions.approve,
+            self.authority,
+            session,
+            message_id,
+            shown_sha256=shown_sha256,
+            fresh=fresh,
+            typed_recipient=typed_recipient,
             now=now,
         )
 
     async def edit_and_approve(
-        self,
-        session: Session,
-        message_id: str,
-        *,
-        title: str,
-        body: str,
-        shown_sha256: str,
-        fresh: bool = False,
-        typed_recipient: str | None = None,
-        now: int,
+        self, session: Session, message_id: str, *, title: str, body: str, shown_sha256: str, now: int
     ) -> Decision:
         """Store a person's wording and sign it; see `decisions.edit_and_approve`."""
-        look = await self._look(message_id)
+        look, words = await self._look(message_id), decisions.Wording(title, body, shown_sha256)
         return await self._decide(
-            lambda conn: decisions.edit_and_approve(
-                conn,
-                self.authority,
-                session,
-                message_id,
-                title=title,
-                body=body,
-                look=look,
-                shown_sha256=shown_sha256,
-                fresh=fresh,
-                typed_recipient=typed_recipient,
-                now=now,
-            ),
-            now=now,
+            decisions.edit_and_approve, self.authority, session, message_id, words, look=look, now=now
         )
 
     async def edit(
         self, session: Session, message_id: str, *, title: str, body: str, shown_sha256: str, now: int
     ) -> Message:
         """Store a person's wording as a new version to look at before signing; see `decisions.edit`."""
-        look = await self._look(message_id)
-        return await self._decide(
-            lambda conn: decisions.edit(
-                conn,
-                self.authority,
-                session,
-                message_id,
-                title=title,
-                body=body,
-                look=look,
-                shown_sha256=shown_sha256,
-                now=now,
-            ),
-            now=now,
-        )
+        look, words = await self._look(message_id), decisions.Wording(title, body, shown_sha256)
+        return await self._decide(decisions.edit, self.authority, session, message_id, words, look=look, now=now)
 
     async def _look(self, message_id: str) -> deskside.Look | None:
         message = await self.db.read(snapshots.get, message_id)
@@ -303,56 +266,48 @@ class Gate:
 
     async def reject(self, message_id: str, *, by: str, reason: str, now: int) -> Decision:
         """Decide that a message will not be sent."""
-        return await self._decide(
-            lambda conn: decisions.reject(conn, message_id, by=by, reason=reason, now=now), now=now
-        )
+        return await self._decide(decisions.reject, message_id, by=by, reason=reason, now=now)
 
     async def hold(self, message_id: str, *, by: str, now: int) -> Decision:
         """Stop a message until a person lifts the hold."""
-        return await self._decide(lambda conn: decisions.hold(conn, message_id, by=by, now=now), now=now)
+        return await self._decide(decisions.hold, message_id, by=by, now=now)
 
     async def lift(self, session: Session, message_id: str, *, now: int) -> Decision:
         """End a hold, the agents' side's wish included."""
-        decision = await self._decide(
-            lambda conn: decisions.lift(conn, self.authority, session, message_id, now=now), now=now
-        )
+        decision = await self._decide(decisions.lift, self.authority, session, message_id, now=now)
         number = (await self.db.read(snapshots.get, message_id)).proposal
         await self.desk.write(deskside.clear_hold, number)
         return decision
 
     async def resolve(self, session: Session, message_id: str, *, was_sent: bool, now: int) -> Decision:
         """Say whether an uncertain or failed message arrived."""
-        return await self._decide(
-            lambda conn: decisions.resolve(conn, self.authority, session, message_id, was_sent=was_sent, now=now),
-            now=now,
-        )
+        return await self._decide(decisions.resolve, self.authority, session, message_id, was_sent=was_sent, now=now)
 
     async def kill(self, *, by: str, now: int) -> bool:
         """Stop everything at once."""
-        return await self._decide(lambda conn: decisions.kill(conn, by=by, now=now), now=now)
+        return await self._decide(decisions.kill, by=by, now=now)
 
     async def release(self, session: Session, *, now: int) -> bool:
         """Let messages leave again."""
-        return await self._decide(lambda conn: decisions.release(conn, self.authority, session, now=now), now=now)
+        return await self._decide(decisions.release, self.authority, session, now=now)
 
     async def end_quarantine(self, session: Session, *, now: int) -> bool:
         """End the quarantine after a restore."""
-        return await self._decide(
-            lambda conn: decisions.end_quarantine(conn, self.authority, session, now=now), now=now
-        )
+        return await self._decide(decisions.end_quarantine, self.authority, session, now=now)
 
     async def accept_clock(self, session: Session, *, now: int) -> bool:
         """Let the clock run from `now` again after it had jumped ahead."""
-        return await self._decide(lambda conn: decisions.accept_clock(conn, self.authority, session, now=now), now=now)
+        return await self._decide(decisions.accept_clock, self.authority, session, now=now)
 
     async def quarantine(self, why: str, *, now: int) -> None:
         """Stop everything after a restore: what waits may have been sent since the backup."""
-        await self._decide(lambda conn: upkeep.quarantine(conn, why, now=now), now=now)
+        await self._decide(upkeep.quarantine, why, now=now)
 
-    async def _decide(self, decide: Callable[[Connection], T], *, now: int) -> T:
+    async def _decide(self, decide: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a decision in one transaction, checkpoint it, and tell the desk when it can be reached."""
         self._check_file()
-        made = await self.db.write(decide)
+        made = await self.db.write(decide, *args, **kwargs)
+        now = cast(int, kwargs["now"])  # every decision is made at an instant
         try:
             await self.tell(now=now)
         except OpsPilotError:
@@ -381,9 +336,7 @@ class Gate:
 
     async def revoke_approver(self, name: str, *, by: str, now: int) -> None:
         """Take a person's key out of force."""
-        await self._decide(
-            lambda conn: approvers.revoke(conn, self.home, self.authority.root, name, by=by, now=now), now=now
-        )
+        await self._decide(approvers.revoke, self.home, self.authority.root, name, by=by, now=now)
 
     # -- the dispatcher ------------------------------------------------------------------------------------------------
 
