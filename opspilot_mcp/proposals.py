@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from opspilot_mcp.errors import IllegalMove, InvalidInput, NotAllowed, NotFound
+from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit, idempotency, ids
 from opspilot_mcp.store.schema import gate_status, proposals
 
@@ -121,6 +122,12 @@ def propose(
     asked = {"kind": new.kind, **request} if request else new.model_dump(exclude={"subject_version"})
     shown, is_new = idempotency.once(conn, principal, idempotency_key, asked, make, now=now)
     return get(conn, shown), is_new
+
+
+def check_channel(alias: str, policy: Policy) -> None:
+    """Raise InvalidInput for a channel alias the policy lacks."""
+    if alias not in policy.channels:
+        raise InvalidInput(f"That is not a channel alias. Known: {', '.join(sorted(policy.channels))}.")
 
 
 def _check_text(new: NewProposal) -> None:

@@ -88,9 +88,7 @@ def page(
     Title and body are our sentences around names that monitors sent: strangers' text. Raises InvalidInput for an
     alias the policy lacks, IllegalMove for a merged incident.
     """
-    if channel not in policy.channels:
-        known = ", ".join(sorted(policy.channels))
-        raise InvalidInput(f"That is not a channel alias. Known: {known}.")
+    proposals.check_channel(channel, policy)
     incident = incidents.get(conn, incident_id)
     if incident.state == "merged":
         raise IllegalMove(f"{incident.id} was merged. get_incident names the one that holds its alerts.")

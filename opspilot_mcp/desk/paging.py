@@ -22,7 +22,11 @@ def propose(
     now: int,
     idempotency_key: str | None = None,
 ) -> tuple[Proposal, bool]:
-    """Propose a page about a ticket to a channel alias; returns it and whether it is new. A person must sign it."""
+    """Propose a page about a ticket to a channel alias; returns it and whether it is new. A person must sign it.
+
+    Raises InvalidInput for an alias the policy lacks.
+    """
+    proposals.check_channel(channel, policy)
     lines = [
         f"{ticket.id}: {ticket.priority or 'not triaged'}, tier {ticket.tier or 'none'}, status {ticket.status}.",
         f"Subject: {ticket.subject}",
