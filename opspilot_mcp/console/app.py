@@ -48,7 +48,7 @@ from opspilot_mcp.errors import (
     StoreBusy,
     StoreUnusable,
 )
-from opspilot_mcp.gate.running import keep_memory_private
+from opspilot_mcp.gate.running import as_process
 from opspilot_mcp.gate.service import Gate, open_gate
 
 HOST, PORT = "127.0.0.1", 8642
@@ -216,14 +216,8 @@ def serve(home: Path, host: str = HOST, port: int = PORT) -> None:
 
 def main(arguments: list[str]) -> int:
     """Serve the console of the home named first, on the port named second: how `gate run` starts it."""
-    os.umask(0o077)
-    keep_memory_private()
-    try:
-        serve(Path(arguments[0]), port=int(arguments[1]) if len(arguments) > 1 else PORT)
-    except OpsPilotError as error:
-        _say(str(error))
-        return 1
-    return 0
+    port = int(arguments[1]) if len(arguments) > 1 else PORT
+    return as_process(lambda: serve(Path(arguments[0]), port=port))
 
 
 def _say(sentence: str) -> None:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +41,18 @@ _BOOT = (
 
 def main(arguments: list[str]) -> int:
     """Run the dispatcher of the home named first, until it is told to stop."""
+    return as_process(lambda: asyncio.run(dispatch_forever(Path(arguments[0]), console="".join(arguments[1:2]))))
+
+
+def as_process(work: Callable[[], object]) -> int:
+    """Do what a process of people's side is there for, its files and memory private; returns its exit code.
+
+    An error of ours becomes one sentence on stderr and code 1.
+    """
     os.umask(0o077)
     keep_memory_private()
     try:
-        asyncio.run(dispatch_forever(Path(arguments[0]), console="".join(arguments[1:2])))
+        work()
     except OpsPilotError as error:
         sys.stderr.write(f"{error}\n")
         return 1
