@@ -3,12 +3,20 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -62,26 +70,24 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, title
     return made
 
 
-@contextmanager
-def file_progress(path: Path, what: str, *, quiet: bool) -> Iterator[Any]:
+def file_progress(path: Path, what: str, *, quiet: bool) -> AbstractContextManager[Any]:
     """Show how far into a file an import is; yields a function of the bytes read."""
-    with byte_progress(path.stat().st_size if path.is_file() else None, what, quiet=quiet) as progress:
-        yield progress
+    return byte_progress(path.stat().st_size if path.is_file() else None, what, quiet=quiet)
 
 
-@contextmanager
-def byte_progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Any]:
+def byte_progress(total: int | None, what: str, *, quiet: bool) -> AbstractContextManager[Any]:
     """Show how many of `total` bytes are done; yields a function of the bytes."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors(), disable=quiet or not errors().is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda at: progress.update(task, completed=at)
+    return _progress(total, what, DownloadColumn(), quiet=quiet)
+
+
+def count_progress(total: int | None, what: str, *, quiet: bool) -> AbstractContextManager[Any]:
+    """Show how many of `total` are done; yields a function of the count."""
+    return _progress(total, what, MofNCompleteColumn(), quiet=quiet)
 
 
 @contextmanager
-def count_progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Any]:
-    """Show how many of `total` are done; yields a function of the count."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def _progress(total: int | None, what: str, figure: ProgressColumn, *, quiet: bool) -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), figure, TimeElapsedColumn())
     with Progress(*columns, console=errors(), disable=quiet or not errors().is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)
