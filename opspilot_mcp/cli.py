@@ -5,20 +5,23 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App as Cli
 from cyclopts import CycloptsError, Parameter
 from cyclopts.validators import Number
+from rich.text import Text
 
 from opspilot_mcp import __version__, settings
 from opspilot_mcp.app import open_app, operator_principal
 from opspilot_mcp.commands import exporting, importing, printing, rows
 from opspilot_mcp.commands.options import Home, Json
 from opspilot_mcp.desk import flow, learning, queue, tickets
-from opspilot_mcp.errors import OpsPilotError
+from opspilot_mcp.errors import OpsPilotError, quoted
+from opspilot_mcp.text import one_line
 
 Maps = Annotated[tuple[str, ...], Parameter(name="--map", negative="", help="theirs=ours, a column's other name.")]
 Strict = Annotated[bool, Parameter(negative="", help="All rows or none.")]
@@ -46,8 +49,11 @@ def run(argv: list[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 done in part, 2 refused."""
     os.umask(0o077)
     try:
-        code = cli(argv, exit_on_error=False, print_error=True, result_action="return_value")
-    except CycloptsError:
+        code = cli(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()  # a full disk is told here, not by the interpreter as it ends
+    except CycloptsError as error:
+        asked = " ".join(["opspilot-mcp", *(error.command_chain or ())])
+        sys.stderr.write(f"opspilot-mcp: {one_line(str(error))} `{asked} --help` tells how it is called.\n")
         return 2
     except OpsPilotError as error:
         sys.stderr.write(f"opspilot-mcp: {error}\n")
@@ -57,9 +63,20 @@ def run(argv: list[str]) -> int:
         return 130
     except BrokenPipeError:
         # The reader went away (`| head`); nothing is left to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         return 0
+    except OSError as error:
+        _let_go_of_stdout()
+        where = f" {error.filename}" if error.filename else " the answer"
+        sys.stderr.write(f"opspilot-mcp: Cannot read or write{where}: {error.strerror}. Check path and free space.\n")
+        return 2
     return code if isinstance(code, int) else 0
+
+
+def _let_go_of_stdout() -> None:
+    """Send what is still to be written nowhere: the interpreter would try again as it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
@@ -140,7 +157,9 @@ async def _triage(limit: int | None, home: Path | None, *, as_json: bool) -> int
         return 0
     shown = ", ".join(f"{number} to {route}" for route, number in sorted(routes.items()))
     words = gate.words() if certified else f"starting rule, not certified: {gate.words()}"
-    printing.console().print(f"Triaged {count} tickets{': ' + shown if shown else ''} ({words}).", markup=False)
+    printing.console().print(
+        f"Triaged {printing.counted(count, 'ticket')}{': ' + shown if shown else ''} ({words}).", markup=False
+    )
     return 0
 
 
@@ -204,7 +223,7 @@ async def _import_tickets(
             done = await importing.import_tickets(
                 app, file, mapping=mapping, source=source, strict=strict, progress=progress
             )
-    return _report("tickets", done, as_json=as_json, next_step=_with_home("opspilot-mcp triage --all", home))
+    return _report("ticket", done, as_json=as_json, next_step=_with_home("opspilot-mcp triage --all", home))
 
 
 @imports.command(name="alerts")
@@ -243,7 +262,7 @@ async def _import_alerts(
             )
     if done.correlated and not as_json:
         printing.console().print(storm.reduction_line(done.correlated))
-    return _report("alerts", done, as_json=as_json, next_step=_with_home("opspilot-mcp correlate", home))
+    return _report("alert", done, as_json=as_json, next_step=_with_home("opspilot-mcp correlate", home))
 
 
 @imports.command(name="topology")
@@ -274,18 +293,35 @@ def _report(what: str, done: importing.Imported, *, as_json: bool, next_step: st
     if as_json:
         problems = [{"line": one.line, "reason": one.reason} for one in done.rejected]
         where = str(done.rejected_file) if done.rejected_file else None
-        printing.as_json({"stored": done.stored, "known": done.known, "rejected": problems, "rejected_file": where})
+        told = {"stored": done.stored, "known": done.known, "rejected": problems, "rejected_file": where}
+        printing.as_json({**told, "left_out": done.left_out} if done.left_out else told)
         return code
     out = printing.console()
     known = f", {done.known} were here before" if done.known else ""
-    out.print(f"Imported {done.stored} {what}{known}.")
+    out.print(f"Imported {printing.counted(done.stored, what)}{known}.")
     if done.rejected:
-        shown = [(str(one.line), printing.plain(one.reason, 200)) for one in done.rejected[:10]]
-        out.print(printing.table(["line", "reason"], shown, title=f"{len(done.rejected)} rows were not taken"))
+        verb = "was" if len(done.rejected) == 1 else "were"
+        title = f"{printing.counted(len(done.rejected), 'row')} {verb} not taken"
+        out.print(printing.table(["line", "reason"], _alike(done.rejected)[:10], title=title))
         out.print(f"All of them, with line and reason: {done.rejected_file}", soft_wrap=True)
+    if done.left_out:
+        names = ", ".join(map(quoted, done.left_out))
+        out.print(f"Columns left out: {names}. To keep one: --map theirs=ours", soft_wrap=True, markup=False)
     if done.stored:
         out.print(f"Next: {next_step}", soft_wrap=True)
     return code
+
+
+def _alike(problems: Sequence[importing.Problem]) -> list[tuple[str, Text]]:
+    """Return each reason once, with the first lines it holds for."""
+    lines: dict[str, list[int]] = {}
+    for one in problems:
+        lines.setdefault(one.reason, []).append(one.line)
+    shown = []
+    for reason, numbers in lines.items():
+        more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+        shown.append((", ".join(map(str, numbers[:3])) + more, printing.plain(reason, 300)))
+    return shown
 
 
 @cli.command
@@ -363,7 +399,7 @@ async def _export(what: str, file: Path, home: Path | None, *, as_json: bool) ->
     if as_json:
         printing.as_json({"written": count, "file": str(file)})
     else:
-        printing.console().print(f"Wrote {count} {what} to {file}.", soft_wrap=True)
+        printing.console().print(f"Wrote {printing.counted(count, what[:-1])} to {file}.", soft_wrap=True)
     return 0
 
 

@@ -80,12 +80,17 @@ def parse(payload: object, *, source: str | None, now_ms: int, mapping: Mapping[
     `source` forces a format by name; None recognises it by shape. `mapping` reads a shape of one's own: canonical
     field -> dotted path. Raises InvalidInput, naming the field, when the shape is unknown or a field is missing.
     """
-    if source is not None and source not in _BY_NAME:
-        raise InvalidInput(f"There is no format {quoted(source)}. Name one of {', '.join(NAMES)}, or leave it out.")
+    check_name(source)
     alerts = [alert_of(fields, now_ms) for fields in _fields(payload, source, now_ms, mapping, 0)]
     if len(alerts) > MAX_ALERTS:
         raise InvalidInput(f"The payload holds over {MAX_ALERTS:,} alerts. Send it in parts.")
     return alerts
+
+
+def check_name(source: str | None) -> None:
+    """Raise InvalidInput where `source` names no format; None leaves it to the shape."""
+    if source is not None and source not in _BY_NAME:
+        raise InvalidInput(f"There is no format {quoted(source)}. Name one of {', '.join(NAMES)}, or leave it out.")
 
 
 def _fields(
@@ -108,7 +113,7 @@ def _fields(
 
 def _names(body: Mapping[str, Any]) -> str:
     shown = ", ".join(quoted(name) for name in list(body)[:6])
-    return shown + (" and more" if len(body) > 6 else "")
+    return (shown or "(none)") + (" and more" if len(body) > 6 else "")
 
 
 def canonical(line: Mapping[str, Any], *, now_ms: int) -> Alert:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from opspilot_mcp.aiops.topology import Topology
-from opspilot_mcp.errors import InvalidInput
+from opspilot_mcp.errors import InvalidInput, quoted
 from opspilot_mcp.store import audit
 from opspilot_mcp.store.schema import topologies
 
@@ -41,6 +41,7 @@ def save(conn: Connection, body: object, *, actor: str, now: int) -> Saved:
     """
     topology = Topology.from_json(body)
     told = body if isinstance(body, Mapping) else {}
+    _check_says_something(told, topology)
     stored = json.dumps({name: told[name] for name in _FIELDS if name in told}, sort_keys=True, default=str)
     if len(stored) > MAX_BYTES:
         raise InvalidInput(f"The topology has over {MAX_BYTES:,} characters. Leave out what no alert names.")
@@ -54,6 +55,15 @@ def save(conn: Connection, body: object, *, actor: str, now: int) -> Saved:
     _keep(digest, topology)
     audit.record(conn, actor, "topology.imported", "topology", now=now, detail={"version": version, "sha256": digest})
     return _saved(version, topology, is_new=True)
+
+
+def _check_says_something(told: Mapping[object, object], topology: Topology) -> None:
+    """Refuse a part nobody knows and a map of nothing: a typing error must not put an empty estate in force."""
+    unknown = [name for name in told if name not in _FIELDS]
+    if unknown:
+        raise InvalidInput(f"The topology has no part {quoted(unknown[0])}. Its parts: {', '.join(_FIELDS)}.")
+    if not (topology.services or topology.host_of):
+        raise InvalidInput("The topology names no service and no host. Give at least `services`.")
 
 
 def current(conn: Connection) -> Topology:

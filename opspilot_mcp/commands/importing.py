@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _BATCH = 200
 _MAX_KEPT = 64_000_000
+_MAX_LEFT_OUT = 12
 _MAX_TOPOLOGY = 50_000_000
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
 
@@ -64,6 +65,7 @@ class Imported(NamedTuple):
     rejected: list[Problem]
     rejected_file: Path | None
     correlated: Correlated | None = None  # what the alerts were folded into, where that was asked
+    left_out: tuple[str, ...] = ()  # columns of tickets that nothing was read from
 
 
 Progress = Callable[[int], None]  # bytes of the file read so far
@@ -84,9 +86,14 @@ async def import_tickets(
 ) -> Imported:
     """Import support tickets as an operator: their requesters count as verified."""
     _check_mapping(mapping, _TICKET_FIELDS)
+    left_out: dict[str, None] = {}
 
     def parse(row: dict[str, Any]) -> list[NewTicket]:
+        if len(left_out) < _MAX_LEFT_OUT:
+            left_out.update((name, None) for name in row if name not in mapping and _ours(name) is None)
         new = ticket_of(row, mapping)
+        if not (new.subject or new.body):
+            raise InvalidInput(_no_words(row))
         tickets.check(new, now=app.now())
         return [new]
 
@@ -95,7 +102,8 @@ async def import_tickets(
             tickets.receive_many, batch, actor=app.principal, source=source, policy=app.policy, now=app.now()
         )
 
-    return await _import(path, parse, store, strict=strict, progress=progress)
+    done = await _import(path, parse, store, strict=strict, progress=progress)
+    return done._replace(left_out=tuple(left_out)[:_MAX_LEFT_OUT])
 
 
 def ticket_of(row: dict[str, Any], mapping: dict[str, str]) -> NewTicket:
@@ -120,11 +128,23 @@ def _check_mapping(mapping: dict[str, str], fields: Sequence[str]) -> None:
         raise InvalidInput(f"--map names {quoted(wrong[0])}, not a field. Known: {', '.join(fields)}.")
 
 
+def _no_words(row: dict[str, Any]) -> str:
+    """Return what is wrong with a ticket that says nothing; its columns are named, as --map may be what it lacks."""
+    names = ", ".join(quoted(name) for name in list(row)[:8]) or "none"
+    return f"The ticket has neither subject nor body. Its columns: {names}. Name one with --map theirs=subject."
+
+
+def _ours(theirs: str) -> str | None:
+    """Return the field a column is read as without --map; None where nobody would know."""
+    lowered = theirs.strip().lower()
+    return lowered if lowered in _TICKET_FIELDS else _TICKET_NAMES.get(lowered)
+
+
 def _named(row: dict[str, Any], mapping: dict[str, str]) -> dict[str, Any]:
     """Return the row under our names. A filled field of ours beats a customary one, --map beats both."""
     named: dict[str, Any] = {}
     for theirs, value in row.items():
-        ours = _TICKET_NAMES.get(theirs.lower())
+        ours = _ours(theirs)
         if ours and row.get(ours) in (None, ""):
             named.setdefault(ours, value)
     named |= {name: value for name, value in row.items() if name in _TICKET_FIELDS and value not in (None, "")}
@@ -164,6 +184,7 @@ async def import_alerts(
     `correlate` folds each batch in the transaction that stores it: half the writes of folding it later.
     """
     _check_mapping(mapping, formats.CANONICAL_FIELDS)
+    formats.check_name(source)
     folds: list[Folded] = []
 
     def parse(row: dict[str, Any]) -> list[Alert]:

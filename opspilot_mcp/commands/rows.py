@@ -2,7 +2,9 @@
 
 import csv
 import gzip
+import itertools
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ MAX_ROW_BYTES = 4 * 1024 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024  # one document is decoded at once, and takes up to twenty times its size
 MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
 FORMATS = (".csv", ".json", ".jsonl", ".ndjson")
+_QUOTED_NAME = re.compile('"[^"]*"')
 
 
 class Row(NamedTuple):
@@ -31,6 +34,8 @@ def read(path: Path) -> Iterator[Row]:
 
     A packed file that is damaged further down gives the rows before the damage, then a bad one that says so.
     """
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder, not a file. Check the path.")
     kind = format_of(path)
     last: Row | None = None
     try:
@@ -127,7 +132,12 @@ def _read_json(stream: IO[bytes], file: IO[bytes]) -> Iterator[Row]:
 
 def _read_csv(stream: IO[bytes], file: IO[bytes]) -> Iterator[Row]:
     csv.field_size_limit(MAX_ROW_BYTES)
-    reader = csv.reader(_Decoded(stream, file))
+    lines = _Decoded(stream, file)
+    try:
+        first = next(lines, "")
+    except csv.Error:
+        first = ""
+    reader = csv.reader(itertools.chain([first], lines), delimiter=_separator(first))
     names = _header(reader)
     while True:
         try:
@@ -139,6 +149,15 @@ def _read_csv(stream: IO[bytes], file: IO[bytes]) -> Iterator[Row]:
             return
         if cells:
             yield _csv_row(reader.line_num, names, cells, file.tell())
+
+
+def _separator(header: str) -> str:
+    """Return what stands between the column names most often; a comma where none does.
+
+    A spreadsheet writes `;` where the comma is the decimal sign (German, French, Spanish), and tabs when asked to.
+    """
+    bare = _QUOTED_NAME.sub("", header)
+    return max(",;\t", key=bare.count)
 
 
 class _Decoded:

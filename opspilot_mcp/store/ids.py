@@ -17,7 +17,7 @@ def number(kind: str, value: str) -> int:
     """Return the number inside an id of `kind`. Raises InvalidInput for anything else."""
     match = _SHAPE.fullmatch(value.strip().upper())
     if not match or match.group(1) != kind:
-        raise InvalidInput(f"That is not a {_NAMES[kind]} id. Write it like {kind}-17.")
+        raise InvalidInput(f"That is no {_NAMES[kind]} id. Write it like {kind}-17.")
     return int(match.group(2))
 
 

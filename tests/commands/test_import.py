@@ -259,6 +259,49 @@ def test_a_json_document_that_unpacks_too_far_is_refused(
     assert "Convert it to JSON lines" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_csv_of_a_spreadsheet_is_read_with_its_separator_and_capital_names(
+    run: Run, home: Path, tmp_path: Path, separator: str
+) -> None:
+    rows = [["Id", "Subject", "Body", "Email"], ["X-1", "Störung", '"Seit heute, 9 Uhr; nichts geht"', "a@example.com"]]
+    (tmp_path / "in.csv").write_text("".join(separator.join(row) + "\n" for row in rows), encoding="utf-8-sig")
+
+    code = run("import", "tickets", tmp_path / "in.csv")
+
+    assert code == 0
+    assert stored(home, "external_id, subject, body") == [("X-1", "Störung", "Seit heute, 9 Uhr; nichts geht")]
+
+
+def test_columns_nobody_reads_are_named(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.csv").write_text("id,Betreff,text\n1,Hallo,Es geht nicht\n")
+    (tmp_path / "none.csv").write_text("Betreff,Beschreibung\nHallo,Es geht nicht\n")
+
+    codes = [run("import", "tickets", tmp_path / name) for name in ("in.csv", "none.csv")]
+
+    said = capsys.readouterr().out
+    assert codes == [0, 1]
+    assert "Columns left out: 'Betreff'." in said
+    assert "Its columns: 'Betreff', 'Beschreibung'. Name one with --map theirs=subject" in " ".join(said.split())
+
+
+def test_a_reason_many_rows_share_is_told_once(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = jsonl(tmp_path / "in.jsonl", *([1, 2] for _ in range(30)))
+
+    run("import", "tickets", file)
+
+    said = capsys.readouterr().out
+    assert said.count("not a JSON object") == 1
+    assert "1, 2, 3 and 27 more" in said
+
+
+def test_a_header_that_never_ends_is_refused(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.csv").write_text("a" * (5 << 20))
+
+    code = run("import", "tickets", tmp_path / "in.csv")
+
+    assert (code, "must name its columns" in capsys.readouterr().err) == (2, True)
+
+
 # -- alerts and the topology -------------------------------------------------------------------------------------------
 
 
@@ -328,3 +371,28 @@ def test_yaml_that_unfolds_to_gigabytes_is_refused(
     assert run("import", "topology", tmp_path / "bomb.yaml") == 2
 
     assert "neither JSON nor YAML" in capsys.readouterr().err
+
+
+def test_a_format_nobody_knows_is_refused_before_a_row_is_read(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = jsonl(tmp_path / "in.jsonl", {"id": "a1", "alertname": "Down"})
+
+    code = run("import", "alerts", file, "--format", "zork")
+
+    assert (code, "There is no format 'zork'" in capsys.readouterr().err) == (2, True)
+    assert not file.with_name("in.jsonl.rejected.jsonl").exists()
+
+
+@pytest.mark.parametrize("body", [{"servicez": ["shop"]}, {}, {"services": []}, {"services": ["shop"], "host": {}}])
+def test_a_topology_with_a_typing_error_does_not_empty_the_one_in_force(
+    run: Run, home: Path, tmp_path: Path, body: dict[str, object]
+) -> None:
+    good = jsonl(tmp_path / "good.json", {"services": ["shop", "db"]})
+    run("import", "topology", good)
+
+    code = run("import", "topology", jsonl(tmp_path / "bad.json", body))
+
+    with closing(sqlite3.connect(home / "desk.db")) as raw:
+        kept = raw.execute("SELECT count(*) FROM topologies").fetchone()[0]
+    assert (code, kept) == (2, 1)
