@@ -19,6 +19,7 @@ from opspilot_mcp.aiops.regroup import end_of
 from opspilot_mcp.aiops.topology import Topology
 from opspilot_mcp.clock import MAX_MS
 from opspilot_mcp.errors import InvalidInput, OpsPilotError
+from opspilot_mcp.store.files import check_target
 
 MAX_LINE_CHARS = 4_000_000
 PROGRESS_EVERY = 5_000
@@ -75,6 +76,9 @@ def replay(
     `out` gets one line an alert in order of arrival, `incidents` one line an incident, `html` the storm as a picture.
     Raises InvalidInput when a file cannot be read; a bad line is counted and told, never a crash.
     """
+    for target in (out, incidents, html):
+        if target is not None:
+            check_target(target)
     run = _Run(read_topology(topology))
     engine = Engine(run.topology, on_close=run.close)
     for count, alert in enumerate(_alerts(alerts, run), 1):

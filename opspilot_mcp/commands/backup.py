@@ -180,7 +180,7 @@ def _tell(target: Path, made: Manifest, gate_words: str, *, as_json: bool) -> No
             {"folder": str(target), "manifest_sha256": digest, "no_gate": gate_words or None, **told, **files}
         )
         return
-    size = f"{len(made.files)} files, {sum(entry.bytes for entry in made.files) / 1_000_000:.1f} MB"
+    size = f"{printing.counted(len(made.files), 'file')}, {sum(entry.bytes for entry in made.files) / 1_000_000:.1f} MB"
     counts = ", ".join(f"{made.desk.rows[name]} {name}" for name in ("tickets", "alerts", "incidents"))
     gate = f"{made.gate.rows['messages']} messages, gate {made.instance}" if made.gate else f"NO GATE: {gate_words}"
     lines = [

@@ -218,7 +218,7 @@ async def _show_queue(out: Console, desk: App, queue: list[Ticket]) -> None:
             ),
             "a person" if ticket.status == "human_review" else str(ticket.tier),
             f"{ticket.category} {ticket.confidence:.2f}",
-            printing.plain(ticket.subject, 46),
+            _in_one_line(ticket.subject),
         )
         for ticket in queue[:_SHOWN]
     ]
@@ -234,6 +234,13 @@ async def _show_queue(out: Console, desk: App, queue: list[Ticket]) -> None:
         why = await desk.read(tickets.latest_why, unsure.number)
         out.print(Text.assemble((f"Why a person sees {unsure.id}: ", "bold"), printing.plain("; ".join(why[:-1]), 300)))
     out.print()
+
+
+def _in_one_line(subject: str) -> Text:
+    """Return a subject that a narrow terminal cuts instead of breaking its words over many lines."""
+    shown = printing.plain(subject, 46)
+    shown.no_wrap, shown.overflow = True, "ellipsis"
+    return shown
 
 
 def _show_storm(out: Console, done: Correlated, found: list[Incident]) -> None:

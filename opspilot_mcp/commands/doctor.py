@@ -146,10 +146,14 @@ def _look(conn: Connection, *, now: int) -> list[Check]:
 
 def _gate(state: proposals.GateState, waiting: int, now: int) -> Check:
     if state.killed:
-        return Check("note", "gate", f"A person threw the kill switch; {waiting} messages wait.")
+        return Check("note", "gate", f"A person threw the kill switch; {printing.counted(waiting, 'message')} in line.")
     if state.running:
-        return Check("ok", "gate", f"The gate runs; {waiting} messages wait for a person.")
+        return Check("ok", "gate", f"The gate runs; {printing.counted(waiting, 'message')} to be signed.")
     seen = f"last seen {human_span(now - state.last_beat_ms)} ago" if state.last_beat_ms else "never started"
+    first = "" if state.last_beat_ms else "opspilot-mcp gate init, once, then "
     return Check(
-        "note", "gate", f"The gate is not running ({seen}); {waiting} messages wait. Start: opspilot-mcp gate run"
+        "note",
+        "gate",
+        f"The gate is not running ({seen}); {printing.counted(waiting, 'message')} in line. "
+        f"Start: {first}opspilot-mcp gate run",
     )

@@ -21,7 +21,7 @@ def replay(alerts: Path, topology: Path, *, out: Path, incidents: Path | None, h
         ("joined", f"{done.joined} alerts, each with a reason"),
         ("suppressed", ", ".join(f"{count} {why}" for why, count in done.suppressed.items()) or "none"),
         ("merged", str(done.merged)),
-        ("noise", f"{1 - done.incidents / max(1, done.alerts):.1%} fewer than alerts; {held_back} never page"),
+        ("noise", f"{_reduction(done)}; {printing.counted(held_back, 'alert')} never paged"),
     ]
     console = printing.console()
     console.print(printing.table(["", "what the storm came to"], lines))
@@ -33,6 +33,13 @@ def replay(alerts: Path, topology: Path, *, out: Path, incidents: Path | None, h
         if path is not None:
             console.print(f"wrote {path}", soft_wrap=True, markup=False)
     return int(done.refused_count > 0)
+
+
+def _reduction(done: Summary) -> str:
+    """Return the share of alerts that opened no incident; of no alert there is none."""
+    if not done.alerts:
+        return "no alert was read"
+    return f"{1 - done.incidents / done.alerts:.1%} fewer incidents than alerts"
 
 
 def _told(done: Summary) -> dict[str, object]:

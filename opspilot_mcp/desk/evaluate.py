@@ -18,6 +18,7 @@ from opspilot_mcp.desk.calibration import Point, Scale
 from opspilot_mcp.desk.certificate import Frozen, Gate, Route, Terms, certify
 from opspilot_mcp.desk.figures import Judged, measure, page, table
 from opspilot_mcp.errors import InvalidInput, quoted
+from opspilot_mcp.store.files import check_target
 
 _FOLDS = 5
 _REHEARSALS = 2
@@ -359,6 +360,9 @@ def run(
         raise InvalidInput("Give either --train FILE to fit on, or --stream to start from zero.")
     if not (0 < terms.alpha < 1 and 0 < terms.delta < 1 and 0 < terms.audit_rate <= 1):
         raise InvalidInput("alpha, delta and audit-rate must lie between 0 and 1. Try 0.10 for each.")
+    for target in (out, page_file):
+        if target is not None:
+            check_target(target)
     examples = read_examples(data, needs_label=is_stream)
     if train is None:
         outcome = stream(examples, terms=terms, seed=seed)

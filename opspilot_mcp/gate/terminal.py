@@ -47,10 +47,10 @@ def _run(work: Awaitable[T]) -> T:
     try:
         return asyncio.run(all_of_it())
     except OpsPilotError as error:
-        sys.stderr.write(f"{screen.safe(str(error))}\n")
+        sys.stderr.write(f"opspilot-mcp: {screen.safe(str(error))}\n")
         raise SystemExit(2) from None
     except PermissionError:
-        sys.stderr.write("The gate's folder belongs to another user. Run this as the user the gate runs as.\n")
+        sys.stderr.write("opspilot-mcp: The gate's folder belongs to another user. Run this as the gate's user.\n")
         raise SystemExit(2) from None
 
 

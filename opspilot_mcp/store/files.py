@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from opspilot_mcp.errors import BadSetting
+from opspilot_mcp.errors import BadSetting, InvalidInput
 
 
 def is_shared(folder: Path) -> bool:
@@ -53,6 +53,12 @@ def write_private(path: Path, content: bytes) -> Path:
         raise
     sync_folder(path.parent)
     return path
+
+
+def check_target(path: Path) -> None:
+    """Raise InvalidInput where no file can be written at `path`: asked before long work, so that none is lost."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InvalidInput(f"{path} cannot be written. Name a file in a folder that exists and that you may write to.")
 
 
 def sync_folder(folder: Path) -> None:

@@ -208,6 +208,7 @@ class ProposalAnswer(Answer):
     next: str
 
 
+SET_UP_GATE = "opspilot-mcp gate init"
 START_GATE = "opspilot-mcp gate run"
 
 
@@ -220,7 +221,9 @@ def gate_line(gate: GateState, *, proposal_id: str | None = None) -> str:
         page = f"{gate.console}/messages/{proposal_id}" if proposal_id else gate.console
         where = f"at {page}, or " if gate.console else ""
         return f"The gate runs. A person signs {where}with `{review}` and then `opspilot-mcp gate approve`."
-    return f"The gate is NOT running: nothing can be sent. A person starts it with `{START_GATE}` and reads `{review}`."
+    first = "" if gate.last_beat_ms else f"sets it up with `{SET_UP_GATE}`, once, then "
+    start = f"{first}starts it with `{START_GATE}`"
+    return f"The gate is NOT running: nothing can be sent. A person {start} and reads `{review}`."
 
 
 def approval_row(proposal: Proposal, *, with_body: bool = False) -> ApprovalRow:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.wire import environment
+from tests.walks.terminal import type_into
 
 Run = Callable[..., int]
 
@@ -55,6 +56,21 @@ def test_every_command_explains_itself_in_a_hundred_columns(
 )
 def test_a_wrong_command_is_refused_with_two(run: Run, argv: tuple[str, ...]) -> None:
     assert run(*argv) == 2
+
+
+@pytest.mark.parametrize(
+    "argv", [("nosuch",), ("triage", "--limit", "many"), ("gate", "aprove"), ("triage", "--x\x1b[31m")]
+)
+def test_a_wrong_command_is_told_in_one_plain_line(
+    run: Run, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]
+) -> None:
+    run(*argv)
+
+    said = capsys.readouterr().err
+    assert said.startswith("opspilot-mcp: ")
+    assert said.count("\n") == 1
+    assert f"`opspilot-mcp {argv[0]} --help`" in said or "`opspilot-mcp --help`" in said
+    assert "\x1b" not in said
 
 
 @pytest.mark.parametrize("limit", ["0", "-5"])
@@ -141,6 +157,28 @@ def test_the_reader_of_a_pipe_may_go_away(home: Path) -> None:
 # -- doctor and demo ---------------------------------------------------------------------------------------------------
 
 
+def test_an_answer_that_cannot_be_written_is_told_in_one_line(home: Path) -> None:
+    done = shell(home, "$OPSPILOT triage > /dev/full")
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "opspilot-mcp: Cannot read or write the answer: No space left on device. Check path and free space.\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--out", "--incidents", "--html"])
+def test_a_replay_looks_where_it_will_write_before_it_works(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    data = Path(__file__).parents[2] / "data"
+    where = {"--out": tmp_path / "out.jsonl", option: tmp_path / "no" / "such"}
+
+    code = run("replay", data / "storm.jsonl", "--topology", data / "topology.json", *sum(where.items(), ()))
+
+    assert (code, "cannot be written. Name a file" in capsys.readouterr().err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def findings(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
     capsys.readouterr()
     run("doctor", "--json")
@@ -161,6 +199,15 @@ def test_doctor_says_l0_and_what_it_means(run: Run, capsys: pytest.CaptureFixtur
 
     assert says.startswith("L0")
     assert "could read and replace anything" in says
+
+
+def test_doctor_says_how_a_gate_is_set_up_that_never_was(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("triage", "--all")
+    capsys.readouterr()
+
+    says = findings(run, capsys)["gate"]["says"]
+
+    assert "Start: opspilot-mcp gate init, once, then opspilot-mcp gate run" in says
 
 
 def test_doctor_names_what_is_wrong_and_the_next_step(run: Run, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,6 +233,14 @@ def test_doctor_sees_a_database_of_another_version(run: Run, home: Path, capsys:
     assert run("doctor") == 1
 
     assert "newest opspilot-mcp" in findings(run, capsys)["database"]["says"]
+
+
+def test_a_narrow_terminal_shows_a_ticket_a_line(home: Path) -> None:
+    shown = type_into(["demo"], [], home=home, columns=60)
+
+    queue = shown.split("goes to", 1)[1].split("triaged offline", 1)[0].splitlines()
+    assert sum("T-" in line for line in queue) == 8
+    assert len([line for line in queue if line.strip()]) <= 11
 
 
 def test_the_demo_sends_nothing_before_the_signature_and_says_so_in_json(

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def type_into(arguments: Sequence[str], answers: Sequence[tuple[str, str]], *, home: Path, limit_s: float = 60) -> str:
+def type_into(
+    arguments: Sequence[str], answers: Sequence[tuple[str, str]], *, home: Path, limit_s: float = 60, columns: int = 100
+) -> str:
     """Run `opspilot-mcp ARGUMENTS`, type each answer when its question is on the screen; returns the screen.
 
     Raises AssertionError when a question never comes or the command fails.
     """
     ours, theirs = pty.openpty()
-    env = {**os.environ, "OPSPILOT_HOME": str(home), "COLUMNS": "100"}
+    env = {**os.environ, "OPSPILOT_HOME": str(home), "COLUMNS": str(columns)}
     command = [sys.executable, "-m", "opspilot_mcp", *arguments]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True)
     os.close(theirs)
