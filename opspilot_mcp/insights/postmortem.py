@@ -13,8 +13,10 @@ from opspilot_mcp.aiops import incidents, runbooks, timeline
 from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.aiops.timeline import Event, Member
 from opspilot_mcp.clock import human_span, iso
+from opspilot_mcp.errors import IllegalMove
 from opspilot_mcp.insights import impact
 from opspilot_mcp.insights.impact import Link, Suggested
+from opspilot_mcp.store import ids
 from opspilot_mcp.store.schema import alerts
 
 _CONDITIONS = 40
@@ -29,8 +31,11 @@ _WORDS = {
 
 
 def draft(conn: Connection, incident_id: str) -> str:
-    """Return the draft. Raises NotFound."""
+    """Return the draft. Raises NotFound, and IllegalMove for an incident that is part of another by now."""
     incident = incidents.get(conn, incident_id)
+    if incident.merged_into is not None:
+        survivor = ids.shown("INC", incident.merged_into)
+        raise IllegalMove(f"{incident.id} was merged into {survivor}, and so were its alerts. Write up {survivor}.")
     told = timeline.members(conn, incident, limit=_CONDITIONS)
     events = timeline.events(conn, incident, told.members, limit=_EVENTS)
     linked, tickets = impact.links_of_incident(conn, incident.id), impact.tickets_of(conn, incident.id, limit=20)

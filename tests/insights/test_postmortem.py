@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Connection
 
-from opspilot_mcp.aiops import incidents, runbooks
-from opspilot_mcp.errors import NotFound
+from opspilot_mcp.aiops import byhand, incidents, runbooks
+from opspilot_mcp.errors import IllegalMove, NotFound
 from opspilot_mcp.insights import impact, postmortem
 from tests.aiops.storms import SECOND, alert, estate, fault, fold
 from tests.builders import stored_ticket
@@ -42,6 +42,14 @@ def test_the_draft_tells_who_took_it_on_and_what_was_done(conn: Connection) -> N
     assert "after 5 min" in section(text, "What caught it")
     assert "steps 2" in section(text, "What was done")
     assert "acknowledged `operator:alice`" in section(text, "Timeline")
+
+
+def test_an_incident_that_was_merged_is_written_up_under_the_one_that_goes_on(conn: Connection) -> None:
+    fold(conn, [alert(7, at=7200, service="mailer", alertname="QueueLong")])
+    byhand.merge(conn, "INC-1", "INC-2", actor="operator:alice", now=NOON + 150 * MINUTE)
+
+    with pytest.raises(IllegalMove, match="merged into INC-2, and so were its alerts"):
+        postmortem.draft(conn, "INC-1")
 
 
 def test_the_draft_names_the_tickets_it_may_explain(conn: Connection) -> None:
