@@ -106,14 +106,13 @@ class DraftAnswer(BaseModel):
     usage: Usage
 
 
-class Drafter(Protocol):
-    """Writes first replies. Safe to cancel; never raises for a model's or a network's fault."""
+class Engine(Protocol):
+    """A language model that reads tickets and writes first replies; it keeps its ledger rows itself, by its `Purse`.
+
+    Safe to cancel; never raises for a model's or a network's fault.
+    """
 
     async def draft(self, letter: Letter, brief: Brief) -> DraftAnswer: ...
-
-
-class Engine(Drafter, Protocol):
-    """A mind that reads too. One that costs money keeps its ledger rows itself, through its `Purse`."""
 
     async def read(self, letter: Letter, taxonomy: Taxonomy) -> ReadAnswer: ...
 

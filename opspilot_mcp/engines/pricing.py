@@ -5,13 +5,11 @@ refused: nobody can keep a budget over calls of unknown cost.
 """
 
 from collections.abc import Mapping
-from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from opspilot_mcp.errors import BadSetting, quoted
 
-AS_OF = date(2026, 10, 31)
 _MILLION = 1_000_000
 
 
@@ -29,7 +27,7 @@ class Price(BaseModel):
     thinking_off: bool = False
 
 
-# Source: platform.claude.com, model overview and pricing pages, read on AS_OF.
+# Source: platform.claude.com, model overview and pricing pages, read on 2026-10-31.
 PRICES: Mapping[str, Price] = {
     "claude-haiku-5-5": Price(input=0.10, output=0.50, cache_read=0.01, cache_write=0.125, thinking_off=True),
     "claude-haiku-4-5": Price(input=1.0, output=5.0, cache_read=0.10, cache_write=1.25, thinking_off=True),

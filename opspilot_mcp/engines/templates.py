@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from opspilot_mcp.engines import Brief, Draft, DraftAnswer, Letter, Priority, Usage
+from opspilot_mcp.engines import Brief, Draft, Letter, Priority
 from opspilot_mcp.errors import BadSetting, quoted
 from opspilot_mcp.text import cap, one_line
 
@@ -189,14 +189,3 @@ def span(minutes: int, language: str = "en") -> str:
     number = minutes // size
     one, many = _UNITS[language][unit]
     return f"{number} {one if number == 1 else many}"
-
-
-class MacroEngine:
-    """Drafts from macros: offline, free, the same answer each time."""
-
-    def __init__(self, macros: Sequence[Macro]) -> None:
-        self._macros = macros
-
-    async def draft(self, letter: Letter, brief: Brief) -> DraftAnswer:
-        made = fill(self._macros, letter, brief)
-        return DraftAnswer(draft=made, usage=Usage(engine=ENGINE, model=made.engine, outcome="ok"))
