@@ -1,4 +1,4 @@
-"""Who hears of an incident: it climbs a tier inside the desk, and at the top a page is proposed.
+"""Who hears of an incident: it climbs a tier inside the desk, and a page about it is proposed.
 
 Nothing here tells anybody: a proposal waits for a person's signature.
 """
@@ -22,11 +22,10 @@ _NEXT: dict[Tier, Tier] = {"L1": "L2", "L2": "L3"}
 
 
 class Climbed(NamedTuple):
-    """What became of an escalation, the incident as it is now, and the page proposed on arrival at L3."""
+    """What became of an escalation, and the incident as it is now."""
 
     status: Literal["applied", "conflict"]
     incident: Incident
-    proposal: Proposal | None = None
 
 
 def climb(
@@ -37,9 +36,8 @@ def climb(
     actor: str,
     now: int,
     expected_version: int | None = None,
-    policy: Policy | None = None,
 ) -> Climbed:
-    """Move an incident one tier up, the reason kept as a note. With a `policy`, arrival at L3 proposes a page.
+    """Move an incident one tier up, the reason kept as a note. Nobody outside is told.
 
     Raises IllegalMove at L3, or when the incident is resolved or merged; InvalidInput for an empty reason.
     """
@@ -52,10 +50,7 @@ def climb(
     kept = _reason(reason)
     after = incidents.climb(conn, before, _NEXT[before.tier], actor=actor, now=now)
     incidents.add_note(conn, after.id, f"Escalated to {after.tier}: {kept}", actor=actor, now=now)
-    if policy is None or after.tier != "L3" or CHANNEL not in policy.channels:
-        return Climbed("applied", after)
-    proposed, _ = page(conn, after.id, CHANNEL, kept, actor=actor, policy=policy, now=now)
-    return Climbed("applied", after, proposed)
+    return Climbed("applied", after)
 
 
 def _check_active(incident: Incident) -> None:

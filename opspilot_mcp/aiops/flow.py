@@ -84,23 +84,20 @@ async def ingest(
     actor: str,
     now: int,
     source: str | None = None,
-    mapping: dict[str, str] | None = None,
 ) -> Ingested:
     """Store what a monitor sent, in any known format: the good items of a list are kept, each bad one is named."""
-    read, rejected = parse(payload, source=source, now=now, mapping=mapping)
+    read, rejected = parse(payload, source=source, now=now)
     got = await store(db, read, actor=actor, now=now)
     return Ingested(**got.model_dump(), rejected=tuple(rejected))
 
 
-def parse(
-    payload: object, *, source: str | None, now: int, mapping: dict[str, str] | None = None
-) -> tuple[list[Alert], list[Rejected]]:
+def parse(payload: object, *, source: str | None, now: int) -> tuple[list[Alert], list[Rejected]]:
     """Return the alerts of a payload and the items that are none."""
     read: list[Alert] = []
     rejected: list[Rejected] = []
     for index, item in enumerate(payload if isinstance(payload, list) else [payload]):
         try:
-            read += formats.parse(item, source=source, now_ms=now, mapping=mapping)
+            read += formats.parse(item, source=source, now_ms=now)
         except InvalidInput as error:
             rejected.append(Rejected(index=index, reason=str(error)))
     return read, rejected
@@ -121,20 +118,6 @@ def _sum(one: Received, other: Received) -> Received:
         repeated=one.repeated + other.repeated,
         flagged=one.flagged + other.flagged,
     )
-
-
-async def take(
-    db: Db, read: Sequence[Alert], *, actor: str, now: int, books: Sequence[Runbook] = ()
-) -> tuple[Received, Correlated]:
-    """Store alerts and correlate each batch in the transaction that stores it: for doors that want both, and fast."""
-    total = Received(stored=0, repeated=0, flagged=0)
-    folds: list[Folded] = []
-    for start in range(0, len(read), alerts.BATCH):
-        batch = read[start : start + alerts.BATCH]
-        got, done = await db.write(folding.take, batch, actor=actor, now=now, books=books)
-        total = _sum(total, got)
-        folds.append(done)
-    return total, await finish(db, folds, actor=actor, now=now, books=books)
 
 
 # -- correlation -------------------------------------------------------------------------------------------------------

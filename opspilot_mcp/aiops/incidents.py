@@ -134,12 +134,11 @@ def find(
     *,
     states: Sequence[State] = ACTIVE,
     service: str | None = None,
-    pages_only: bool = False,
     cursor: str | None = None,
     limit: int = 20,
 ) -> Page:
     """Return incidents in these states, the latest event first. Raises InvalidInput for a cursor it did not make."""
-    matching = _matching(states, service, pages_only=pages_only)
+    matching = _matching(states, service)
     query = select(incidents).where(*matching)
     if cursor is not None:
         at, number = _parse_cursor(cursor)
@@ -151,13 +150,11 @@ def find(
     return Page(found[:limit], f"{last.last_event_ms}.{last.number}" if last else None, _count(conn, matching))
 
 
-def _matching(states: Sequence[State], service: str | None, *, pages_only: bool) -> list[ColumnElement[bool]]:
+def _matching(states: Sequence[State], service: str | None) -> list[ColumnElement[bool]]:
     matching: list[ColumnElement[bool]] = [incidents.c.state.in_(list(states))]
     if service is not None:
         hit = select(incident_services.c.incident_id).where(incident_services.c.service == service)
         matching.append(incidents.c.id.in_(hit))
-    if pages_only:
-        matching.append(incidents.c.pages.is_(True))
     return matching
 
 

@@ -108,12 +108,6 @@ def _frame(rows: dict[str, int], start: int, end: int, height: int) -> list[str]
     return parts
 
 
-def _clock(at: int, start: int, end: int) -> str:
-    """The time of a tick: with its day only where the picture spans several."""
-    text = iso(at)
-    return text[11:16] if text[:10] == iso(start)[:10] == iso(end)[:10] else f"{text[5:10]} {text[11:16]}"
-
-
 def _dots(dots: Sequence[Dot], rows: dict[str, int], colours: dict[str, str], start: int, end: int) -> list[str]:
     cells: Counter[tuple[int, int, str]] = Counter()
     for dot in dots:

@@ -37,26 +37,17 @@ def count_proposals(conn: Connection) -> int:
 def test_a_climb_goes_one_tier_up_and_keeps_the_reason(conn: Connection) -> None:
     done = climb(conn, "nobody\u202e answers")
 
-    assert (done.status, done.incident.tier, done.proposal) == ("applied", "L2", None)
+    assert (done.status, done.incident.tier) == ("applied", "L2")
     assert [note.body for note in incidents.notes(conn, done.incident)] == ["Escalated to L2: nobody answers"]
     assert audit.of_subject(conn, "INC-1")[-2].detail == {"from": "L1", "to": "L2"}
 
 
-def test_arrival_at_l3_proposes_a_page_where_a_policy_is_given(conn: Connection) -> None:
+def test_a_climb_to_the_top_proposes_nothing(conn: Connection) -> None:
     climb(conn)
 
-    done = climb(conn, "data may be lost", policy=Policy())
+    done = climb(conn)
 
     assert done.incident.tier == "L3"
-    assert done.proposal is not None
-    assert (done.proposal.kind, done.proposal.channel, done.proposal.state) == ("page", "oncall", "pending")
-    assert "data may be lost" in done.proposal.body
-
-
-def test_without_a_policy_a_climb_proposes_nothing(conn: Connection) -> None:
-    climb(conn)
-    climb(conn)
-
     assert count_proposals(conn) == 0
 
 

@@ -256,7 +256,8 @@ async def test_good_items_of_a_delivery_are_kept_and_bad_ones_named(db: Db) -> N
 async def test_storing_and_correlating_at_once_answers_both(db: Db) -> None:
     await db.write(estate)
 
-    got, done = await flow.take(db, DB_FAULT, actor="agent:test", now=NOON)
+    got, fold = await db.write(folding.take, DB_FAULT, actor="agent:test", now=NOON)
+    done = await flow.finish(db, [fold], actor="agent:test", now=NOON)
 
     assert got.stored == done.alerts == 4
     assert await db.read(alerts.count_waiting) == 0

@@ -85,7 +85,7 @@ def test_the_list_is_paged_without_loss_or_repeat(conn: Connection) -> None:
     assert page.matching == 7
 
 
-def test_the_list_keeps_to_states_service_and_pages(conn: Connection) -> None:
+def test_the_list_keeps_to_states_and_service(conn: Connection) -> None:
     row(conn, 1)
     row(conn, 2, state="resolved")
     row(conn, 3, pages=False)
@@ -97,7 +97,6 @@ def test_the_list_keeps_to_states_service_and_pages(conn: Connection) -> None:
     assert numbers() == [3, 1]
     assert numbers(states=("resolved",)) == [2]
     assert numbers(service="cart") == [3]
-    assert numbers(pages_only=True) == [1]
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1.", "-1.2", "1.2.3", "9" * 50 + ".1", "\u0661.1"])

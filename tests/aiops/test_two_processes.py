@@ -20,7 +20,7 @@ ALERTS = 200
 WORKER = """
 import asyncio, sys
 from pathlib import Path
-from opspilot_mcp.aiops import flow
+from opspilot_mcp.aiops import flow, folding
 from opspilot_mcp.store.db import open_db
 from opspilot_mcp.store.schema import DESK
 from tests.aiops.test_flow import storm
@@ -30,7 +30,9 @@ async def main() -> None:
     async with open_db(Path(sys.argv[1]), DESK) as db:
         for start in range(0, len(mine), 20):
             batch = [one.model_copy(update={"id": f"{sys.argv[2]}-{one.id}"}) for one in mine[start : start + 20]]
-            await flow.take(db, batch, actor="agent:" + sys.argv[2], now=batch[-1].arr_ms)
+            door = {"actor": "agent:" + sys.argv[2], "now": batch[-1].arr_ms}
+            _, fold = await db.write(folding.take, batch, **door)
+            await flow.finish(db, [fold], **door)
             print(start + 20, flush=True)
 
 asyncio.run(main())
