@@ -107,11 +107,11 @@ def settle(conn: Connection, number: int, usage: Usage) -> bool:
 class DeskPurse:
     """The engines' purse over the desk's ledger. `clock` is `clock.now_ms`."""
 
-    def __init__(self, db: Db, clock: Callable[[], int], *, daily_usd: float, engine: str = "anthropic") -> None:
-        self._db, self._clock, self._daily_usd, self._engine = db, clock, daily_usd, engine
+    def __init__(self, db: Db, clock: Callable[[], int], *, daily_usd: float) -> None:
+        self._db, self._clock, self._daily_usd = db, clock, daily_usd
 
     async def reserve(self, operation: str, subject: str, model: str, worst_usd: float) -> int | None:
-        worst = {"engine": self._engine, "model": model, "cost_usd": worst_usd, "latency_ms": 0.0}
+        worst = {"engine": "anthropic", "model": model, "cost_usd": worst_usd, "latency_ms": 0.0}
         return await self._db.write(reserve, self._row(operation, subject, worst), daily_usd=self._daily_usd)
 
     async def settle(self, receipt: int, usage: Usage) -> None:

@@ -15,18 +15,18 @@ from opspilot_mcp.text import cap, one_line
 OPEN_STATUSES = ("open", "in_review", "human_review", "escalated", "pending")
 NONE = "none"
 _NAME_CHARS = 40
-_COLUMNS = ("category", "status", "priority", "tier", "sentiment", "source")
+_COLUMNS = ("category", "status", "priority", "tier", "sentiment")
 
 _IN_PERIOD = (tickets.c.created_ms > bindparam("since"), tickets.c.created_ms <= bindparam("until"))
 _IS_MERGED = case((tickets.c.merged_into.is_(None), 0), else_=1).label("is_merged")
-# One pass over the period: the combinations are few, Python folds them into the six tables.
+# One pass over the period: the combinations are few, Python folds them into the five tables.
 _BY_ALL = (
     select(*(tickets.c[name] for name in _COLUMNS), _IS_MERGED, func.count().label("tickets"))
     .where(*_IN_PERIOD)
     .group_by(*(tickets.c[name] for name in _COLUMNS), "is_merged")
 )
 _IS_OPEN = (tickets.c.status.in_(OPEN_STATUSES), tickets.c.merged_into.is_(None))
-_BACKLOG = select(tickets.c.status, func.count()).where(*_IS_OPEN).group_by(tickets.c.status)
+_BACKLOG = select(func.count()).where(*_IS_OPEN)
 _STEP = (tickets.c.created_ms - bindparam("since")) // bindparam("step")
 _OVER_TIME = (
     select(_STEP.label("at"), func.count().label("tickets"))
@@ -54,9 +54,7 @@ class Volume(BaseModel):
     by_priority: dict[str, int]
     by_tier: dict[str, int]
     by_sentiment: dict[str, int]
-    by_source: dict[str, int]
     open_backlog: int
-    backlog_by_status: dict[str, int]
     untriaged: int
 
 
@@ -71,15 +69,13 @@ def count(conn: Connection, since_ms: int, until_ms: int) -> Volume:
             continue
         for name in _COLUMNS:
             tables[name][shown(row[name])] += row["tickets"]
-    backlog = Counter({row[0]: row[1] for row in conn.execute(_BACKLOG)})
     return Volume(
         since_ms=since_ms,
         until_ms=until_ms,
         total=tables["status"].total(),
         merged=merged,
         **{f"by_{name}": _largest_first(table) for name, table in tables.items()},
-        open_backlog=backlog.total(),
-        backlog_by_status=_largest_first(backlog),
+        open_backlog=conn.execute(_BACKLOG).scalar_one(),
         untriaged=conn.execute(_UNTRIAGED).scalar_one(),
     )
 
