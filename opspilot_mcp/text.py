@@ -24,7 +24,6 @@ _LONE_SURROGATES = "\ud800-\udfff"
 _HIDDEN = re.compile(f"[{_CONTROL}{_BIDI}{_INVISIBLE}{_TAGS}{_LONE_SURROGATES}]")
 # A command string (`ESC ]`) is taken out with what it holds only where it ends: else it would take the rest along.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,2048}(?:\x07|\x1b\\)|[@-Z\\\]^_])")
-_LINE_END = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _JOINER = re.compile("[\u200c\u200d]")
 _SELECTOR = re.compile("[\ufe00-\ufe0f]")
 _MARKS_IN_A_ROW = 8

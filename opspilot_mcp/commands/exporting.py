@@ -152,7 +152,6 @@ _PAGES: dict[str, Callable[[Connection, int], Iterator[tuple[int, dict[str, Any]
     "alerts": _alerts,
     "incidents": _incidents,
 }
-WHAT = tuple(_PAGES)
 
 
 def _plain(row: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -103,11 +103,6 @@ class Facts(BaseModel):
         return any(fact.kind in kinds for fact in self.facts)
 
     @property
-    def affected_count(self) -> int | None:
-        """The largest number of people or places the text names, None where it names none."""
-        return max((fact.count for fact in self.of("affected") if fact.count is not None), default=None)
-
-    @property
     def reaches_many(self) -> bool:
         """Whether more than one person is said to be affected."""
         return any(fact.count is None or fact.count > 1 for fact in self.of("affected"))

@@ -229,11 +229,6 @@ def revoke(conn: Connection, home: Home, root: Root, name: str, *, by: str, now:
 # -- sign-in -----------------------------------------------------------------------------------------------------------
 
 
-def key_file(home: Home, name: str) -> str:
-    """Return where a person's sealed key lies."""
-    return str(home.approvers / f"{check_name(name)}.json")
-
-
 def save_key(home: Home, name: str, pair: keys.KeyPair, passphrase: str) -> None:
     """Write a person's sealed key."""
     write_json(home.approvers / f"{check_name(name)}.json", keys.seal(pair, passphrase, name=name))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from opspilot_mcp.clock import HOUR_MS, MINUTE_MS
+from opspilot_mcp.clock import MINUTE_MS
 from opspilot_mcp.errors import BadSetting, InvalidInput, quoted
 from opspilot_mcp.gate import canonical
 
@@ -189,9 +189,6 @@ class GatePolicy(_Part):
         """Return the digest of the alias's settings and the sender: a signature does not outlive a change of them."""
         settings = self.channel(alias).model_dump(exclude={"timeout_s"})
         return canonical.sha256(canonical.text({**settings, "alias": alias, "sender": self.sender}).encode())
-
-
-PER_HOUR_WINDOW_MS = HOUR_MS
 
 
 def load(path: Path) -> GatePolicy:

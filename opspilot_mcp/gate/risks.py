@@ -68,11 +68,6 @@ def dump(found: Sequence[Flag]) -> str:
     return json.dumps([flag.model_dump() for flag in found])
 
 
-def parse(stored: str) -> list[Flag]:
-    """Return stored flags."""
-    return [Flag.model_validate(one) for one in json.loads(stored)]
-
-
 def _recipient(context: Context) -> list[Flag]:
     out = []
     if context.kind == "reply" and not context.is_verified:

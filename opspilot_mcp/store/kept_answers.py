@@ -40,11 +40,6 @@ def put(conn: Connection, key: str, answer: str, *, now: int, most_rows: int = M
         conn.execute(delete(ai_answers).where(ai_answers.c.key.in_(oldest)))
 
 
-def forget_all(conn: Connection) -> int:
-    """Drop every kept answer and return how many there were: drafts may name the person they were written to."""
-    return conn.execute(delete(ai_answers)).rowcount
-
-
 class KeptAnswers:
     """The engines' cache over the desk's database. `clock` is `clock.now_ms`."""
 

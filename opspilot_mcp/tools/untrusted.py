@@ -8,7 +8,6 @@ guessed right.
 from opspilot_mcp import text
 
 SUBJECT = 160
-SNIPPET = 240
 BODY = 4_000
 THREAD_BODY = 1_000
 

@@ -152,7 +152,7 @@ def test_a_fact_quotes_the_writers_words_and_their_place() -> None:
 def test_the_number_of_people_affected_is_read() -> None:
     found = facts.read("Sync", "The sync is broken for 25 people in our 3 offices.")
 
-    assert found.affected_count == 25
+    assert 25 in [fact.count for fact in found.of("affected")]
     assert found.reaches_many
 
 

@@ -70,13 +70,6 @@ def test_an_answer_past_any_draft_s_length_is_not_kept(conn: Connection) -> None
     assert count(conn) == 0
 
 
-def test_all_can_be_forgotten(conn: Connection) -> None:
-    kept_answers.put(conn, "k", "one", now=NOON)
-
-    assert kept_answers.forget_all(conn) == 1
-    assert count(conn) == 0
-
-
 async def test_another_process_finds_it(tmp_path: Path) -> None:
     path = tmp_path / "desk.db"
     async with open_db(path, DESK) as db:
