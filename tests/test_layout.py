@@ -31,6 +31,7 @@ FLOORS: dict[str, int] = {
     "gate": 2,
     "masking": 0,
     "keyshapes": -1,
+    "calendars": -1,
     "packaged": 0,
     "store": 0,
     "clock": 0,
