@@ -3,6 +3,8 @@
 Every message ends with the next step, in words we wrote. A stranger's text is quoted with `quoted` or left out.
 """
 
+from pydantic import ValidationError
+
 
 class OpsPilotError(Exception):
     """Base of every error meant for a caller; its text is safe to show."""
@@ -38,6 +40,14 @@ class StoreUnusable(OpsPilotError):
 
 class BadSetting(OpsPilotError):
     """A setting or policy key is wrong; the process should stop."""
+
+
+def first_fault(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
+    """Return where a value is wrong, from the outside in, and how: in words that never hold the value itself."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "extra_forbidden":
+        return first["loc"], "is not a known key"
+    return first["loc"], first["msg"].removeprefix("Value error, ")
 
 
 def quoted(text: object, *, limit: int = 40) -> str:

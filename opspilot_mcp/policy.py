@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from opspilot_mcp.errors import BadSetting
+from opspilot_mcp.errors import BadSetting, first_fault
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 PriorityName = Literal["P1", "P2", "P3", "P4"]
@@ -153,11 +153,10 @@ def load(path: Path) -> Policy:
 
 
 def _explain(name: str, raw: str, error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    place, says = first_fault(error)
     # A place in a list has no line of its own: the key that holds the list has.
-    keys = [str(key) for key in first["loc"] if isinstance(key, str) and not key.startswith("[")]
+    keys = [str(key) for key in place if isinstance(key, str) and not key.startswith("[")]
     where = f"{name} line {line}" if (line := _line_of(raw, keys)) else name
-    says = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     return f"{where}: {'.'.join(keys) or 'the file'} {says}. Correct or remove it."
 
 

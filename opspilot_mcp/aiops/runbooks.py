@@ -9,21 +9,18 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import Connection, insert, select
 
-from opspilot_mcp.errors import BadSetting, InvalidInput, NotFound, quoted
-from opspilot_mcp.store import audit, ids
+from opspilot_mcp.errors import BadSetting, InvalidInput, NotFound, first_fault, quoted
+from opspilot_mcp.store import audit, ids, sheets
 from opspilot_mcp.store.schema import runbook_steps
 
-MAX_FILES = 500
 MAX_BYTES = 200_000
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
 
-_FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---\r?\n?(.*)\Z", re.DOTALL)
 _STEP = re.compile(r"^(\d{1,2})[.)][ \t]+(\S.*)$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _HEADING = re.compile(r"^#{1,6}\s+(.*\S)")
@@ -47,10 +44,7 @@ class _Front(BaseModel):
     kinds: tuple[str, ...] = ()
     severity: str | None = None
 
-    @field_validator("services", "alerts", "kinds", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value or ()
+    _many = field_validator("services", "alerts", "kinds", mode="before")(sheets.one_or_many)
 
 
 class Runbook(BaseModel):
@@ -92,55 +86,33 @@ class Ticked(BaseModel):
 
 def load(folder: Path) -> list[Runbook]:
     """Return the runbooks of a folder by slug; none when there is no folder. Raises BadSetting naming the file."""
-    if not folder.is_dir():
-        return []
-    files = sorted(folder.glob("*.md"))
-    if len(files) > MAX_FILES:
-        raise BadSetting(f"{folder.name} holds {len(files)} runbooks, more than {MAX_FILES}. Remove what is not used.")
-    found = [_read(str(file), file.stat().st_mtime_ns) for file in files if file.is_file() and not file.is_symlink()]
-    slugs = [book.slug for book in found]
-    twice = sorted({slug for slug in slugs if slugs.count(slug) > 1})
-    if twice:
-        raise BadSetting(f"Two runbooks are called {twice[0]}. Give each a slug of its own.")
+    found = [_read(str(file), file.stat().st_mtime_ns) for file in sheets.files(folder, "runbook")]
+    sheets.check_distinct((book.slug for book in found), "runbook")
     return sorted(found, key=lambda book: book.slug)
 
 
 # A changed file has another mtime; the folder is read on every fold, its files are not.
-@lru_cache(maxsize=2 * MAX_FILES)
+@lru_cache(maxsize=2 * sheets.MAX_FILES)
 def _read(path: str, _mtime_ns: int) -> Runbook:
     file = Path(path)
-    if file.stat().st_size > MAX_BYTES:
-        raise BadSetting(f"{file.name} has over {MAX_BYTES:,} bytes. Split the runbook.")
     try:
-        return parse(file.read_text(encoding="utf-8"), slug=file.stem)
-    except (UnicodeDecodeError, OSError):
-        raise BadSetting(f"{file.name} cannot be read as UTF-8 text. Save it as UTF-8.") from None
+        return parse(sheets.text_of(file, "runbook", max_bytes=MAX_BYTES), slug=file.stem)
     except InvalidInput as error:
         raise BadSetting(f"{file.name}: {error}") from None
 
 
 def parse(text: str, *, slug: str) -> Runbook:
     """Return the runbook in a Markdown text with YAML front matter. Raises InvalidInput naming what is wrong."""
-    match = _FRONT.match(text.removeprefix("\ufeff"))
-    if match is None:
-        raise InvalidInput("The runbook has no front matter. Begin with ---, title: and ---.")
-    front = _front(match.group(1))
+    keys, body = sheets.parts(text)
+    try:
+        front = _Front.model_validate(keys)
+    except ValidationError as error:
+        where, says = first_fault(error)
+        raise InvalidInput(f"The front matter's {'.'.join(map(str, where))} is wrong: {says}. Correct it.") from None
     name = front.slug or slug
     if not SLUG.fullmatch(name):
         raise InvalidInput(f"The slug {quoted(name)} is not lower case letters, digits and hyphens. Rename it.")
-    body = match.group(2).strip()
     return Runbook(**{**front.model_dump(), "slug": name}, steps=steps_of(body), body=body)
-
-
-def _front(source: str) -> _Front:
-    try:
-        return _Front.model_validate(yaml.safe_load(source) or {})
-    except yaml.YAMLError:
-        raise InvalidInput("The front matter is not YAML. Correct it.") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "front matter"
-        raise InvalidInput(f"The front matter's {field} is wrong: {first['msg']}. Correct it.") from None
 
 
 def steps_of(body: str) -> tuple[str, ...]:

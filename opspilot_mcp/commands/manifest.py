@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from opspilot_mcp.errors import InvalidInput, quoted
+from opspilot_mcp.errors import InvalidInput, first_fault, quoted
 from opspilot_mcp.store import copies
 
 NAME = "manifest.json"
@@ -108,11 +108,11 @@ def read(folder: Path) -> Manifest:
 
 
 def _why(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["loc"] == ("format",):
+    place, says = first_fault(error)
+    if place == ("format",):
         return "is not of a format this program knows: install the newest opspilot-mcp."
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"is not a manifest of ours ({quoted(where)}: {first['msg'].removeprefix('Value error, ')})."
+    where = ".".join(map(str, place)) or "the file"
+    return f"is not a manifest of ours ({quoted(where)}: {says})."
 
 
 def _same_files(folder: Path, listed: list[str]) -> None:

@@ -9,22 +9,20 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from opspilot_mcp.engines import Brief, Draft, Letter, Priority
-from opspilot_mcp.errors import BadSetting, quoted
+from opspilot_mcp.errors import BadSetting, InvalidInput, first_fault, quoted
+from opspilot_mcp.store import sheets
 from opspilot_mcp.text import cap, one_line
 
 ENGINE = "local"
-MAX_FILES = 500
 MAX_BYTES = 100_000
 _SUBJECT_CHARS = 120
 _NAME_CHARS = 60
 _READ_CHARS = 4_000
 
-_FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---\r?\n(.*)\Z", re.DOTALL)
 _PLACE = re.compile(r"\{([a-z_]*)\}")
 _PLACES = frozenset({"name", "subject", "ticket", "first_response"})
 _GREETED = re.compile(r",? ?\{name\}")
@@ -61,10 +59,7 @@ class Macro(BaseModel):
     languages: tuple[str, ...] = ("en",)
     body: str = Field(min_length=1)
 
-    @field_validator("categories", "priorities", "languages", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value or ()
+    _many = field_validator("categories", "priorities", "languages", mode="before")(sheets.one_or_many)
 
     @field_validator("body")
     @classmethod
@@ -90,44 +85,22 @@ _RECEIPTS = {
 
 def load(folder: Path) -> tuple[Macro, ...]:
     """Return the macros of a folder by slug; none where there is no folder. Raises BadSetting naming the file."""
-    files = sorted(file for file in folder.glob("*.md") if file.is_file() and not file.is_symlink())
-    if len(files) > MAX_FILES:
-        raise BadSetting(f"{folder.name} holds {len(files)} macros, more than {MAX_FILES}. Remove what is not used.")
-    found = [_read(file) for file in files]
-    twice = [slug for slug, times in Counter(macro.slug for macro in found).items() if times > 1]
-    if twice:
-        raise BadSetting(f"Two macros are called {twice[0]}. Give each a slug of its own.")
+    files = sheets.files(folder, "macro")
+    found = [parse(sheets.text_of(file, "macro", max_bytes=MAX_BYTES), name=file.name) for file in files]
+    sheets.check_distinct((macro.slug for macro in found), "macro")
     return tuple(sorted(found, key=lambda macro: macro.slug))
-
-
-def _read(file: Path) -> Macro:
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise BadSetting(f"{file.name} has over {MAX_BYTES:,} bytes. Shorten the macro.")
-        return parse(file.read_text(encoding="utf-8"), name=file.name)
-    except (UnicodeDecodeError, OSError):
-        raise BadSetting(f"{file.name} cannot be read as UTF-8 text. Save it as UTF-8.") from None
 
 
 def parse(text: str, *, name: str) -> Macro:
     """Return the macro in a Markdown text with YAML front matter. Raises BadSetting that begins with `name`."""
-    import yaml
-
-    match = _FRONT.match(text.removeprefix("\ufeff"))
-    if match is None:
-        raise BadSetting(f"{name} has no front matter. Begin it with ---, slug:, title: and ---.")
     try:
-        front = yaml.safe_load(match.group(1))
-    except yaml.YAMLError:
-        raise BadSetting(f"{name}: the front matter is not YAML. Correct it.") from None
-    if not isinstance(front, dict):
-        raise BadSetting(f"{name}: the front matter holds no keys. Begin it with slug: and title:.")
-    try:
-        return Macro.model_validate({**front, "body": match.group(2).strip()})
+        keys, body = sheets.parts(text)
+        return Macro.model_validate({**keys, "body": body})
+    except InvalidInput as error:
+        raise BadSetting(f"{name}: {error}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key, says = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
-        raise BadSetting(f"{name}: {quoted(key)} {says}. Correct or remove it.") from None
+        where, says = first_fault(error)
+        raise BadSetting(f"{name}: {quoted('.'.join(map(str, where)))} {says}. Correct or remove it.") from None
 
 
 def language_of(text: str) -> str | None:

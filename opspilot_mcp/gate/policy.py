@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from opspilot_mcp.clock import MINUTE_MS
-from opspilot_mcp.errors import BadSetting, InvalidInput, quoted
+from opspilot_mcp.errors import BadSetting, InvalidInput, first_fault, quoted
 from opspilot_mcp.gate import canonical
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -200,11 +200,8 @@ def load(path: Path) -> GatePolicy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSetting(f"{path.name} is not TOML in UTF-8: {error}. Correct that line.") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        says = (
-            "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        )
+        where, says = first_fault(error)
+        key = ".".join(map(str, where)) or "the file"
         raise BadSetting(f"{path.name}: {key} {says}. Correct or remove it.") from None
     except OSError as error:
         raise BadSetting(f"Cannot read {path}: {error.strerror}. Check its owner and mode.") from error
