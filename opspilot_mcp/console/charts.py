@@ -13,6 +13,7 @@ _TIME_WIDTH = 840
 _TIME_HEIGHT = 100
 _STORM_WIDTH = 660
 _STORM_LABEL = 250
+_SECONDS_SHOWN_MS = 3_000  # the axis tells seconds: three labels need as many
 
 
 class Bar(NamedTuple):
@@ -130,6 +131,7 @@ def storm(members: Sequence[Member], causes: Sequence[str] = ()) -> Storm:
         )
         for at, one in enumerate(members)
     ]
+    parts = (0, 0.5, 1) if last - first >= _SECONDS_SHOWN_MS else (0,)  # labels of one instant would lie on each other
     ticks = [(round(_STORM_LABEL + part * (last - first) * scale, 1), round(first + part * (last - first)))
-             for part in (0, 0.5, 1)]  # fmt: skip
+             for part in parts]  # fmt: skip
     return Storm(lives, _STORM_LABEL, _STORM_WIDTH, len(lives) * 22 + 34, ticks)

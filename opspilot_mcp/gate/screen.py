@@ -81,9 +81,11 @@ def verdict(found: Verdict) -> str:
     return f"First bad row: {found.first_bad}: {found.why}. Stop the gate and compare with a backup."
 
 
-def standing(found: Standing, counts: dict[str, int], level: str) -> str:
-    """Return `gate status`."""
-    switch = "running: signed messages may leave"
+def standing(found: Standing, counts: dict[str, int], level: str, *, is_running: bool) -> str:
+    """Return `gate status`. `is_running` is whether a dispatcher was seen: without one, nothing leaves."""
+    switch = "open: signed messages may leave"
+    if not is_running:
+        switch += ", but no dispatcher runs. Start it with: opspilot-mcp gate run"
     if found.killed_by:
         switch = f"KILLED by {found.killed_by}: nothing leaves. opspilot-mcp gate release lets messages leave again"
     if found.quarantine:

@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 
 from cyclopts import App, Parameter
 
-from opspilot_mcp import clock, settings
+from opspilot_mcp import clock, proposals, settings
 from opspilot_mcp.errors import InvalidInput, NotAllowed, OpsPilotError
 from opspilot_mcp.gate import approvers, running, screen, service, snapshots, state
 from opspilot_mcp.gate.decisions import Decision
@@ -221,9 +221,18 @@ def status(*, home: Home = None) -> None:
     async def work() -> None:
         async with open_gate(_root(home)) as gate:
             standing = await gate.db.read(state.read)
-            _say(screen.standing(standing, await gate.counts(), screen.isolation(gate.home)))
+            is_running = await _is_running(gate)
+            _say(screen.standing(standing, await gate.counts(), screen.isolation(gate.home), is_running=is_running))
 
     _run(work())
+
+
+async def _is_running(gate: Gate) -> bool:
+    """Whether a dispatcher left its heartbeat in the desk a moment ago; a desk that cannot be read says nothing."""
+    try:
+        return (await gate.desk.read(proposals.gate_state, now=clock.now_ms())).running
+    except OpsPilotError:
+        return False
 
 
 # -- deciding ----------------------------------------------------------------------------------------------------------

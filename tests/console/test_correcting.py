@@ -12,7 +12,7 @@ from opspilot_mcp.desk import flow, learning, similar, tickets
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.policy import Policy
-from opspilot_mcp.proposals import recent
+from opspilot_mcp.proposals import NewProposal, propose, recent
 from opspilot_mcp.store import audit
 from opspilot_mcp.store.schema import drafts, requesters, reviews, triages
 from opspilot_mcp.store.schema import tickets as ticket_rows
@@ -270,6 +270,37 @@ async def test_with_two_approvers_who_proposed_may_not_sign(ana: Browser, house:
     assert "/messages/PR-1/approve" not in ana.page
 
 
+def _page_about(conn: Connection, ticket: Ticket) -> None:
+    new = NewProposal(
+        kind="page", subject=ticket.id, subject_version=1, requester_id=None, channel="oncall", title="P1", body="Look."
+    )
+    propose(conn, new, principal="clock", now=NOON, per_hour=100)
+
+
+async def test_a_page_to_the_people_on_call_answers_nobody(ana: Browser, house: House, routed: Ticket) -> None:
+    await house.desk.write(_page_about, routed)
+    await ana.get(f"/tickets/{routed.id}")
+    words = ana.words
+
+    await ana.press(f"/tickets/{routed.id}/draft", body="We look into it.", then="propose")
+
+    assert "answers this ticket already" not in words
+    assert [one.kind for one in await house.desk.read(recent, waiting=False)] == ["reply", "page"]
+
+
+async def test_a_draft_that_was_sent_is_not_offered_again(ana: Browser, house: House, routed: Ticket) -> None:
+    await ana.get(f"/tickets/{routed.id}")
+    await ana.press(f"/tickets/{routed.id}/draft", body="It works again.", then="propose")
+    await house.approve("PR-1")
+    await house.tick()
+
+    await ana.get(f"/tickets/{routed.id}")
+
+    assert await house.state("PR-1") == "sent"
+    assert "It works again." not in ana.page.split("<textarea")[1]
+    assert "Another answer" in ana.words
+
+
 async def test_a_message_that_waits_is_edited_where_it_waits(ana: Browser, house: House, routed: Ticket) -> None:
     message_id = await house.reply(routed.number)
     await ana.get(f"/tickets/{routed.id}")
@@ -278,6 +309,7 @@ async def test_a_message_that_waits_is_edited_where_it_waits(ana: Browser, house
     answer = await ana.press(f"/tickets/{routed.id}/draft", body="A second answer.", then="propose")
 
     assert "Save and propose it" not in page
+    assert "answers this ticket already: waits for a signature." in page
     assert f'href="/messages/{message_id}#decide"' in page
     assert answer.status_code == 409
     assert [one.id for one in await house.desk.read(recent, waiting=False)] == [message_id]

@@ -128,26 +128,34 @@ def test_the_columns_end_with_the_present_step() -> None:
     assert (day.until, (day.until - day.since) // day.step_ms) == (NOON + HOUR_MS, 24)
 
 
-def test_what_fired_at_the_likeliest_cause_is_marked_in_the_storm() -> None:
-    def member(service: str, host: str | None = None) -> Member:
-        return Member(
-            fingerprint=service,
-            alertname="Down",
-            service=service,
-            instance=None,
-            host=host,
-            summary="",
-            change=None,
-            severity="critical",
-            status="firing",
-            alerts=1,
-            first_ms=NOON,
-            last_ms=NOON,
-            why=None,
-            also_explained_by=(),
-            flags=(),
-        )
+def _member(service: str, host: str | None = None, *, last_ms: int = NOON) -> Member:
+    return Member(
+        fingerprint=service,
+        alertname="Down",
+        service=service,
+        instance=None,
+        host=host,
+        summary="",
+        change=None,
+        severity="critical",
+        status="firing",
+        alerts=1,
+        first_ms=NOON,
+        last_ms=last_ms,
+        why=None,
+        also_explained_by=(),
+        flags=(),
+    )
 
-    drawn = charts.storm([member("cart"), member("db", "host-1"), member("shop")], ["host-1"])
+
+@pytest.mark.parametrize(("span_ms", "labels"), [(0, 1), (2_999, 1), (3_000, 3)])
+def test_a_storm_of_one_moment_has_one_time_on_its_axis(span_ms: int, labels: int) -> None:
+    drawn = charts.storm([_member("cart"), _member("db", last_ms=NOON + span_ms)])
+
+    assert len(drawn.ticks) == labels
+
+
+def test_what_fired_at_the_likeliest_cause_is_marked_in_the_storm() -> None:
+    drawn = charts.storm([_member("cart"), _member("db", "host-1"), _member("shop")], ["host-1"])
 
     assert [life.cause for life in drawn.lives] == [None, 1, None]

@@ -1,12 +1,14 @@
 """What a person sees: everything in the bytes, everything hidden made visible, strangers' text never obeyed."""
 
 import json
+import sqlite3
 from html import unescape
 
 import pytest
 from sqlalchemy import Connection, update
 
 from opspilot_mcp.console import marks, shown
+from opspilot_mcp.gate import anchors
 from opspilot_mcp.gate.schema import messages
 from opspilot_mcp.store.schema import replies
 from tests.builders import stored_ticket
@@ -205,6 +207,31 @@ async def test_an_address_nobody_made_has_no_page(ana: Browser, house: House, pa
     await house.page()
 
     assert (await ana.get(path)).status_code == 404
+
+
+async def test_the_check_of_the_record_holds_the_desk_against_what_the_gate_noted(ana: Browser, house: House) -> None:
+    await house.page()
+    await anchors.take(house.gate.db, house.gate.desk, now=NOON)
+    await ana.get("/audit?of=desk&check=1")
+    good = ana.words
+    with sqlite3.connect(house.root / "desk.db") as raw:
+        raw.execute("DROP TRIGGER audit_no_update")
+        raw.execute("UPDATE audit SET hash = 'x' || substr(hash, 2) WHERE seq = (SELECT max(seq) FROM audit)")
+
+    await ana.get("/audit?of=desk&check=1")
+
+    assert "The gate's record:" in good
+    assert "The desk's record: 1 rows, the gate noted it up to row 1: every row is as it was written." in good
+    assert "The desk's record. First bad row: 1" in ana.words
+
+
+async def test_empty_lines_of_a_stranger_are_counted_and_not_drawn(ana: Browser, house: House) -> None:
+    ticket = await house.desk.write(stored_ticket, now=NOON, body="first" + "\n" * 3000 + "last")
+
+    await ana.get(f"/tickets/{ticket.id}")
+
+    assert "2999 empty lines" in ana.words
+    assert '<span class="gap-text tall">' in ana.page
 
 
 async def test_every_page_is_drawn_on_an_empty_desk_and_a_full_one(ana: Browser, house: House) -> None:

@@ -205,6 +205,16 @@ async def test_audit_verify_tells_by_its_exit_code(house: House) -> None:
     assert gate(house.root, "audit", "verify").returncode == 1
 
 
+async def test_status_says_whether_anything_is_there_to_send(house: House) -> None:
+    alone = gate(house.root, "status").stdout.decode()
+    await house.gate.beat(now=clock.now_ms())
+
+    served = gate(house.root, "status").stdout.decode()
+
+    assert "no dispatcher runs. Start it with: opspilot-mcp gate run" in alone
+    assert "open: signed messages may leave\n" in served
+
+
 async def test_c02_status_says_l0_when_one_user_runs_all(house: House) -> None:
     said = gate(house.root, "status").stdout
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from opspilot_mcp import proposals
 from opspilot_mcp.console.door import Page, Turn
 from opspilot_mcp.console.pages.incidents import incident_view
-from opspilot_mcp.console.pages.tickets import PRIORITIES, SENTIMENTS, draft_mark, ticket_view
+from opspilot_mcp.console.pages.tickets import PRIORITIES, SENTIMENTS, draft_mark, ticket_view, waiting_answer
 from opspilot_mcp.desk import labels, learning, moves, replies, tickets
 from opspilot_mcp.desk.tickets import Priority, Ticket
 from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput, OpsPilotError
@@ -174,9 +174,8 @@ def _draft(conn: Connection, ticket_id: str, form: Form, *, by: str, now: int) -
 def _propose(conn: Connection, ticket_id: str, form: Form, *, by: str, policy: Policy, now: int) -> str:
     """Return the new proposal's id. A message of this ticket that may still leave is edited instead, where it waits."""
     ticket = _at(conn, ticket_id, form)
-    for one in proposals.of_subject(conn, ticket.id):
-        if one.state in proposals.WAITING:
-            raise IllegalMove(f"{one.id} answers {ticket.id} already and waits. Edit that one, or reject it first.")
+    if (one := waiting_answer(proposals.of_subject(conn, ticket.id))) is not None:
+        raise IllegalMove(f"{one.id} answers {ticket.id} already and waits. Edit that one, or reject it first.")
     _draft(conn, ticket_id, form, by=by, now=now)
     made = replies.propose(conn, ticket_id, None, expected_version=ticket.version, actor=by, policy=policy, now=now)
     return made.proposal.id

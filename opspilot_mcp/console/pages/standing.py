@@ -1,12 +1,19 @@
 """Whether messages may leave, who may sign, and the gate's record."""
 
-from dataclasses import asdict
+import asyncio
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from opspilot_mcp.console import records
 from opspilot_mcp.console.door import Turn
+from opspilot_mcp.errors import OpsPilotError
+from opspilot_mcp.gate import anchors, audit
+from opspilot_mcp.gate.service import Gate
+from opspilot_mcp.store import trail
+from opspilot_mcp.store.chain import Walk
+from opspilot_mcp.store.schema import DESK
+from opspilot_mcp.store.trail import Verdict
 
 _ROWS = 100
 _RECORDS = ("gate", "desk")
@@ -42,7 +49,18 @@ async def show_audit(turn: Turn) -> Response:
     is_place = before.isascii() and before.isdigit() and len(before) < 16
     if wants_check not in ("", "1") or record not in _RECORDS or not (is_place or not before):
         raise HTTPException(404, "There is no such page.")
-    verdict = asdict(await turn.gate.verify_audit()) if wants_check else None
+    verdicts = await asyncio.to_thread(_verdicts, turn.gate) if wants_check else []
     read = turn.gate.db.read if record == "gate" else turn.door.desk
     page = await read(records.BY_NAME[record], before=int(before) if before else None, limit=_ROWS)
-    return await turn.draw("audit.html", page=page, verdict=verdict, record=record, before=before)
+    return await turn.draw("audit.html", page=page, verdicts=verdicts, record=record, before=before)
+
+
+def _verdicts(gate: Gate) -> list[tuple[str, Verdict | str]]:
+    """Return what each record comes to, or why it cannot be checked; the desk's is held against the gate's notes."""
+    try:
+        notes = anchors.Notes()
+        own = audit.verify(gate.home.gate_db, gate.checkpoints, gate.authority.root.checkpoint_key, each=notes.take)
+        walk = Walk(notes.held, held_word="noted by the gate")
+        return [("gate", own), ("desk", trail.verify(gate.home.desk_db, walk, DESK))]
+    except OpsPilotError as error:
+        return [("record", str(error))]

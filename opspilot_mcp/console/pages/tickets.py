@@ -111,6 +111,17 @@ def draft_mark(draft: tickets.Message | None) -> str:
     return hashlib.sha256(draft.body.encode()).hexdigest()[:32] if draft else ""
 
 
+def waiting_answer(made: list[Proposal]) -> Proposal | None:
+    """Return the answer of a ticket that may still leave; a page to the people on call answers nobody."""
+    return next((one for one in made if one.kind == "reply" and one.state in proposals.WAITING), None)
+
+
+def _is_used(found: TicketPage) -> bool:
+    """Whether the newest draft left, or may have: offered again, its requester would get it twice."""
+    answers = [one for one in found.proposals if one.kind == "reply" and one.state in proposals.GONE]
+    return found.draft is not None and any(one.body == found.draft.body for one in answers)
+
+
 async def show_ticket(turn: Turn) -> Response:
     """GET /tickets/T-17."""
     return await ticket_view(turn, turn.request.path_params["id"])
@@ -127,7 +138,8 @@ async def ticket_view(
         status,
         **found._asdict(),
         mark=draft_mark(found.draft),
-        waiting=next((one for one in found.proposals if one.state in proposals.WAITING), None),
+        waiting=waiting_answer(found.proposals),
+        is_used=_is_used(found),
         categories=policy.desk.categories if policy else (),
         priorities=PRIORITIES,
         sentiments=SENTIMENTS,
