@@ -78,6 +78,8 @@ def propose(
     # After the key: a repeat of a call that did commit finds the ticket moved on, and must still get its answer.
     if is_new and ticket.status == "closed":
         raise IllegalMove(f"{ticket.id} is closed. Answer the ticket it was merged into, or open a new one.")
+    if is_new and body is None:
+        _refuse_twice(conn, ticket, made)
     if is_new and expected_version is not None and expected_version != ticket.version:
         raise Conflict(f"{ticket.id} is at version {ticket.version}, not {expected_version}. Read it again.")
     return Proposed(made, is_new, _in_review(conn, ticket, is_new=is_new, now=now))
@@ -90,6 +92,16 @@ def _body(conn: Connection, ticket: Ticket, given: str | None) -> str:
     if draft is None:
         raise InvalidInput(f"{ticket.id} has no draft. Call draft_reply first, or give the body.")
     return draft.body
+
+
+def _refuse_twice(conn: Connection, ticket: Ticket, made: Proposal) -> None:
+    """Refuse a draft that left, or may still leave, under another proposal: its requester would get it twice."""
+    for one in proposals.of_subject(conn, ticket.id):
+        is_same = one.kind == "reply" and one.body == made.body and one.id != made.id
+        if is_same and one.state in (*proposals.WAITING, *proposals.GONE):
+            raise IllegalMove(
+                f"The newest draft of {ticket.id} is {one.id} already. Call draft_reply for another answer."
+            )
 
 
 def _title(ticket: Ticket) -> str:

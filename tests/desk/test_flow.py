@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from sqlalchemy import Connection, update
 
 from opspilot_mcp import proposals
 from opspilot_mcp.desk import flow, moves, replies, tickets
 from opspilot_mcp.desk.tickets import Ticket
 from opspilot_mcp.engines import Brief, DraftAnswer, Letter, ReadAnswer, Reading, Taxonomy, Usage
+from opspilot_mcp.errors import IllegalMove
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit
 from opspilot_mcp.store.db import Db
@@ -147,6 +149,37 @@ def test_a_repeated_proposal_is_answered_though_the_ticket_moved_on(conn: Connec
     assert (first.proposal.id, again.proposal.id) == ("PR-1", "PR-1")
     assert (first.is_new, again.is_new) == (True, False)
     assert first.ticket.status == "in_review"
+
+
+def draft_proposed(conn: Connection, ticket: Ticket, key: str | None = None) -> replies.Proposed:
+    return replies.propose(
+        conn, ticket.id, None, expected_version=None, actor="agent:a", policy=POLICY, now=NOON, idempotency_key=key
+    )
+
+
+@pytest.mark.parametrize("outcome", ["pending", "sent", "uncertain"])
+def test_a_draft_that_left_or_may_still_leave_is_not_proposed_again(
+    conn: Connection, outcome: proposals.Outcome
+) -> None:
+    ticket = stored_ticket(conn)
+    replies.save_draft(conn, ticket.id, "We refund it.", engine="agent", actor="agent:a", now=NOON)
+    first = draft_proposed(conn, ticket, "k").proposal
+    proposals.mirror(conn, first.id, outcome, detail=None, now=NOON)
+
+    with pytest.raises(IllegalMove, match="is PR-1 already"):
+        draft_proposed(conn, ticket)
+
+    assert draft_proposed(conn, ticket, "k").proposal.id == first.id
+
+
+def test_a_rejected_draft_may_be_proposed_again(conn: Connection) -> None:
+    ticket = stored_ticket(conn)
+    replies.save_draft(conn, ticket.id, "We refund it.", engine="agent", actor="agent:a", now=NOON)
+    proposals.mirror(conn, draft_proposed(conn, ticket).proposal.id, "rejected", detail="Too late.", now=NOON)
+
+    again = draft_proposed(conn, ticket)
+
+    assert again.is_new
 
 
 def test_the_recipient_is_the_requester_by_id(conn: Connection) -> None:
