@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from opspilot_mcp import clock
 from opspilot_mcp.errors import OpsPilotError, StoreUnusable
-from opspilot_mcp.gate import approvers, audit, deskside, snapshots, state, upkeep
+from opspilot_mcp.gate import approvers, audit, deskside, state, taking, upkeep
 from opspilot_mcp.gate import policy as gate_policy
 from opspilot_mcp.gate.home import Home
 from opspilot_mcp.gate.schema import GATE, messages, metadata
@@ -109,7 +109,7 @@ def _take_rest(conn: Connection, home: Home, *, now: int) -> None:
         reading, writing = deskside.sit(raw)
         _forget(conn, writing)
         while looks := _unseen(raw, reading):
-            for number in snapshots.take(conn, looks, policy, now=now):
+            for number in taking.take(conn, looks, policy, now=now):
                 with writing.begin():
                     upkeep.tell_unreadable(writing, number, now=now)
             while told := upkeep.unmirrored(conn):

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, update
 
 from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput, NotAllowed
-from opspilot_mcp.gate import approvers, audit, canonical, compose, signatures, snapshots, state
+from opspilot_mcp.gate import approvers, audit, canonical, compose, signatures, snapshots, state, taking
 from opspilot_mcp.gate.approvers import Approver, Session
 from opspilot_mcp.gate.deskside import Look
 from opspilot_mcp.gate.schema import messages
@@ -310,12 +310,12 @@ def edit(
         raise IllegalMove(f"{message.id} is {message.state} and cannot be edited. {_NEXT.get(message.state, '')}")
     if look is None or look.row is None or look.facts is None or look.row.sha256 != message.source_sha256:
         raise Conflict(f"The proposal behind {message.id} was changed. Reject it and propose it again.")
-    if why := snapshots.why_stale(look.row, look.facts):
+    if why := taking.why_stale(look.row, look.facts):
         raise Conflict(why)
     if not words.body.strip() or len(words.body) > MAX_BODY or len(words.title) > MAX_TITLE:
         raise InvalidInput(f"Write 1 to {MAX_BODY} characters, and a title of at most {MAX_TITLE}.")
     said = compose.Words(message.kind, message.subject, words.title, words.body)
-    new = snapshots.edited(conn, message, look.row, look.facts, said, authority.policy, by=me.name, now=now)
+    new = taking.edited(conn, message, look.row, look.facts, said, authority.policy, by=me.name, now=now)
     detail = {"version": new.version, "sha256": new.sha256}
     audit.record(conn, f"person:{me.name}", "message.edited", message.id, now=now, detail=detail)
     return new

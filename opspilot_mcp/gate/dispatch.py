@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select,
 
 from opspilot_mcp.clock import HOUR_MS
 from opspilot_mcp.errors import InvalidInput
-from opspilot_mcp.gate import approvers, audit, canonical, compose, links, signatures, snapshots, state
+from opspilot_mcp.gate import approvers, audit, canonical, compose, links, signatures, snapshots, state, taking
 from opspilot_mcp.gate.channels import Envelope, SendFailed, Wire, outlet
 from opspilot_mcp.gate.deskside import Look
 from opspilot_mcp.gate.schema import approvals, deliveries, known_hosts, messages, recipients
@@ -126,7 +126,7 @@ def _doubt(
     if why := why_void(message, look):
         return "void", why
     if look and look.row and look.row.asked != "send" and look.row.asked != message.asked:
-        return snapshots.stopped(look.row, is_decided=True)
+        return taking.stopped(look.row, is_decided=True)
     try:
         if authority.policy.destination_sha256(message.channel) != message.destination_sha256:
             return "void", "gate.toml leads the channel elsewhere now; propose it again"
@@ -148,7 +148,7 @@ def why_void(message: Message, look: Look | None) -> str:
         return "the proposal behind it is gone or unreadable"
     if look.row.sha256 != message.source_sha256:
         return "the proposal behind it was changed after its snapshot; propose it again"
-    if why := snapshots.why_stale(look.row, look.facts):
+    if why := taking.why_stale(look.row, look.facts):
         return why
     if message.kind == "reply" and (look.facts is None or (look.facts.address or "").strip() != message.recipient):
         return "the requester's address is another now; propose it again"

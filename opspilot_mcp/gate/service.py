@@ -23,6 +23,7 @@ from opspilot_mcp.gate import (
     keys,
     snapshots,
     state,
+    taking,
     upkeep,
 )
 from opspilot_mcp.gate import policy as gate_policy
@@ -121,7 +122,7 @@ class Gate:
         if self._is_refused:  # they would come again and hide what is newer
             self._unanswerable |= {number for number, _ in looks}
         if looks:
-            unreadable = await self.db.write(snapshots.take, looks, self.authority.policy, now=now)
+            unreadable = await self.db.write(taking.take, looks, self.authority.policy, now=now)
             for number in unreadable:
                 await self._answer_unreadable(number, now=now)
         return len(looks)

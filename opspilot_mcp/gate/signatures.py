@@ -50,27 +50,7 @@ def sign(
     conn: Connection, authority: Authority, session: Session, message: Message, *, solo: bool, state: str, now: int
 ) -> None:
     """Store the session's signature over a message: its bytes, recipient, channel, and until when it holds."""
-    seq, head = audit.head(conn)
-    payload = canonical.text(
-        {
-            "purpose": PURPOSE,
-            "instance": authority.root.instance,
-            "message": message.id,
-            "version": message.version,
-            "sha256": message.sha256,
-            "channel": message.channel,
-            "destination_sha256": message.destination_sha256,
-            "recipients": [message.recipient],
-            "risk": message.risk,
-            "solo": solo,
-            "approver": session.name,
-            "key_id": session.pair.key_id,
-            "nonce": secrets.token_hex(16),
-            "issued_ms": now,
-            "expires_ms": now + authority.policy.expires_ms,
-            "audit_head": f"{seq}:{head}",
-        }
-    )
+    payload = canonical.text(_payload(conn, authority, session, message, solo=solo, now=now))
     signed = json.loads(payload)
     conn.execute(
         insert(approvals).values(
@@ -84,6 +64,30 @@ def sign(
             state=state,
         )
     )
+
+
+def _payload(
+    conn: Connection, authority: Authority, session: Session, message: Message, *, solo: bool, now: int
+) -> dict[str, object]:
+    seq, head = audit.head(conn)
+    return {
+        "purpose": PURPOSE,
+        "instance": authority.root.instance,
+        "message": message.id,
+        "version": message.version,
+        "sha256": message.sha256,
+        "channel": message.channel,
+        "destination_sha256": message.destination_sha256,
+        "recipients": [message.recipient],
+        "risk": message.risk,
+        "solo": solo,
+        "approver": session.name,
+        "key_id": session.pair.key_id,
+        "nonce": secrets.token_hex(16),
+        "issued_ms": now,
+        "expires_ms": now + authority.policy.expires_ms,
+        "audit_head": f"{seq}:{head}",
+    }
 
 
 def standing(

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from opspilot_mcp import proposals
 from opspilot_mcp.errors import InvalidInput
-from opspilot_mcp.gate import audit, compose, snapshots, state
+from opspilot_mcp.gate import audit, compose, snapshots, state, taking
 from opspilot_mcp.gate.deskside import Look, SourceRow
 from opspilot_mcp.gate.dispatch import why_void
 from opspilot_mcp.gate.schema import messages
@@ -59,7 +59,7 @@ def _heed(conn: Connection, message: Message, row: SourceRow, *, now: int) -> in
     conn.execute(update(messages).where(messages.c.id == message.number).values(asked=row.asked))
     if row.asked == "send":
         return 0
-    to, why = snapshots.stopped(row, is_decided=snapshots.is_decided(conn, message))
+    to, why = taking.stopped(row, is_decided=snapshots.is_decided(conn, message))
     return _end(conn, message, to, why, now=now)
 
 

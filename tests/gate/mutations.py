@@ -100,8 +100,8 @@ BREAKS = (
     Break("lease ends in a resend", f"{GATE}/dispatch.py", 'to = "retry" if repeats else "uncertain"', 'to = "retry"', "late_sender or f01_kill"),
     Break("fence not checked", f"{GATE}/dispatch.py", ', messages.c.fence == claim.fence, messages.c.state == "sending")', ")", "late_sender"),
     Break("hold does not void", f"{GATE}/snapshots.py", 'if state not in ("sent", "uncertain"):', "if False:", "a11 or lifted"),
-    Break("anybody may withdraw", f"{GATE}/snapshots.py", "if row.asked_by != row.principal:", "if False:", "another_agents_withdrawal"),
-    Break("the signed may be withdrawn", f"{GATE}/snapshots.py", '    if is_decided:\n        return "held"', '    if False:\n        return "held"', "after_a_signature"),
+    Break("anybody may withdraw", f"{GATE}/taking.py", "if row.asked_by != row.principal:", "if False:", "another_agents_withdrawal"),
+    Break("the signed may be withdrawn", f"{GATE}/taking.py", '    if is_decided:\n        return "held"', '    if False:\n        return "held"', "after_a_signature"),
     Break("dying children are started at once", f"{GATE}/running.py", "if now_s >= self.due_s:", "if now_s:", "ever_more_rarely or before_its_time"),
     Break("a trigger in the desk stops all", f"{GATE}/turns.py", "refused = [await gate.unless_refused(part(now=now)) for part in parts]", "refused = [await part(now=now) for part in parts]", "hears_later"),
     Break("large cells are read whole", f"{GATE}/deskside.py", "func.substr(column, 1, most + 1).label", "column.label", "many_large"),
@@ -112,7 +112,7 @@ BREAKS = (
     Break("restore not noticed", f"{GATE}/service.py", "if known == last_hash:", "if True:", "restored"),
     Break("chain not compared with checkpoints", "opspilot_mcp/store/chain.py", "if self.held.get(expected, row[\"hash\"]) != row[\"hash\"]:", "if False:", "h02"),
     Break("lock-out off", f"{GATE}/approvers.py", "if now < row.locked_until_ms:", "if False:", "d10_five"),
-    Break("private addresses allowed", f"{GATE}/channels/web.py", "if not is_public(one):", "if False:", "i10"),
+    Break("private addresses allowed", f"{GATE}/channels/web.py", "not all(is_public(one) for one in addresses)", "False", "i10"),
     Break("Slack text not escaped", f"{GATE}/compose.py", '.replace("<", "&lt;")', "", "no_word"),
 )  # fmt: skip
 
