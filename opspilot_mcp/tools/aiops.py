@@ -14,7 +14,8 @@ from opspilot_mcp.clock import iso, iso_or_none
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import impact
 from opspilot_mcp.tools import answers, untrusted
-from opspilot_mcp.tools.answers import ApprovalRow, Link, LinkRow, approval_row
+from opspilot_mcp.tools.answers import Link, LinkRow
+from opspilot_mcp.tools.approval_answers import ApprovalRow, approval_row
 from opspilot_mcp.tools.desk import Version
 from opspilot_mcp.tools.protocol import Answer, Spec, app_of
 

@@ -8,9 +8,10 @@ from opspilot_mcp.desk.queue import COUNT_UP_TO, Page
 from opspilot_mcp.desk.tickets import Message, Ticket
 from opspilot_mcp.insights.impact import Evidence, Suggestion
 from opspilot_mcp.insights.impact import Link as Linked
-from opspilot_mcp.proposals import GateState, Proposal
+from opspilot_mcp.proposals import Proposal
 from opspilot_mcp.store import ids
 from opspilot_mcp.tools import untrusted
+from opspilot_mcp.tools.approval_answers import ApprovalRow, approval_row
 from opspilot_mcp.tools.protocol import Answer
 
 # -- tickets -----------------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ class TicketAnswer(Answer):
     similar: list[TicketRow] | None
     explained_by: list[LinkRow] | None
     may_be_explained_by: list[Link] | None
-    approvals: "list[ApprovalRow] | None"
+    approvals: list[ApprovalRow] | None
 
 
 class ChangeAnswer(Answer):
@@ -172,99 +173,6 @@ class DraftAnswer(Answer):
     engine: str
     untrusted_draft: str
     next: str
-
-
-# -- approvals ---------------------------------------------------------------------------------------------------------
-
-
-class ApprovalRow(Answer):
-    """One proposed message. `state` is what people's side says; it is sent only when it says sent."""
-
-    id: str
-    kind: str
-    subject: str
-    channel: str
-    state: str
-    detail: str | None
-    proposed: str
-    untrusted_title: str | None
-    untrusted_body: str | None
-
-
-class ApprovalsAnswer(Answer):
-    approvals: list[ApprovalRow]
-    gate: str
-    next_cursor: str | None
-
-
-class ProposalAnswer(Answer):
-    """What became of a request to send: it waits for a person."""
-
-    id: str
-    state: str
-    is_new: bool | None
-    detail: str | None
-    gate: str
-    next: str
-
-
-SET_UP_GATE = "opspilot-mcp gate init"
-START_GATE = "opspilot-mcp gate run"
-
-
-def gate_line(gate: GateState, *, proposal_id: str | None = None) -> str:
-    """Say whether people's side runs and what a person must do: they must not wait for what nobody started."""
-    review = f"opspilot-mcp gate show {proposal_id}" if proposal_id else "opspilot-mcp gate pending"
-    if gate.killed:
-        return "A person threw the kill switch: nothing is sent until they lift it with `opspilot-mcp gate release`."
-    if gate.running:
-        page = f"{gate.console}/messages/{proposal_id}" if proposal_id else gate.console
-        where = f"at {page}, or " if gate.console else ""
-        return f"The gate runs. A person signs {where}with `{review}` and then `opspilot-mcp gate approve`."
-    first = "" if gate.last_beat_ms else f"sets it up with `{SET_UP_GATE}`, once, then "
-    start = f"{first}starts it with `{START_GATE}`"
-    return f"The gate is NOT running: nothing can be sent. A person {start} and reads `{review}`."
-
-
-def approval_row(proposal: Proposal, *, with_body: bool = False) -> ApprovalRow:
-    return ApprovalRow(
-        id=proposal.id,
-        kind=proposal.kind,
-        subject=proposal.subject,
-        channel=proposal.channel,
-        state=proposal.state,
-        detail=untrusted.line(proposal.outcome_detail, 300),
-        proposed=iso(proposal.created_ms),
-        untrusted_title=untrusted.line(proposal.title),
-        untrusted_body=untrusted.block(proposal.body) if with_body else None,
-    )
-
-
-def proposal_answer(proposal: Proposal, gate: GateState, *, is_new: bool | None = None) -> ProposalAnswer:
-    return ProposalAnswer(
-        id=proposal.id,
-        state=proposal.state,
-        is_new=is_new,
-        detail=untrusted.line(proposal.outcome_detail, 300),
-        gate=gate_line(gate, proposal_id=proposal.id),
-        next=_next_for(proposal),
-    )
-
-
-def _next_for(proposal: Proposal) -> str:
-    says = {
-        "sent": "It was sent.",
-        "approved": "A person signed it; it leaves after the undo window. It is not sent yet.",
-        "sending": "It is leaving now. It is not sent yet.",
-        "uncertain": "Nobody knows whether it arrived. A person must look and decide; do not propose it again.",
-        "retry": "A try failed and will be repeated. It is not sent yet.",
-        "failed": "It could not be sent. A person must look at it.",
-        "rejected": "A person refused it. Read the reason before you propose another text.",
-        "withdrawn": "It was withdrawn and will not be sent.",
-        "expired": "Nobody signed in time. It will not be sent; propose it again if it still matters.",
-        "held": "It is on hold. Only a person can lift the hold.",
-    }
-    return says.get(proposal.state, "It waits: a person must sign it. It is not sent.")
 
 
 # -- from records ------------------------------------------------------------------------------------------------------
@@ -332,6 +240,12 @@ def said(message: Message, limit: int) -> Said:
     )
 
 
+_STORED_NAMES = (
+    "version status priority category sentiment confidence certified escalate tier queue assignee requester_verified"
+)
+_AS_STORED = set(_STORED_NAMES.split())
+
+
 def ticket_answer(
     ticket: Ticket,
     *,
@@ -348,22 +262,7 @@ def ticket_answer(
     """Return one ticket as a model sees it, with what stands around it."""
     who = " ".join(part for part in (ticket.requester_name, f"<{ticket.requester_address}>") if part)
     return TicketAnswer(
-        **ticket.model_dump(
-            include={
-                "version",
-                "status",
-                "priority",
-                "category",
-                "sentiment",
-                "confidence",
-                "certified",
-                "escalate",
-                "tier",
-                "queue",
-                "assignee",
-                "requester_verified",
-            }
-        ),
+        **ticket.model_dump(include=_AS_STORED),
         id=ticket.id,
         clock=_clock(ticket, now),
         merged_into=ids.shown("T", ticket.merged_into) if ticket.merged_into else None,

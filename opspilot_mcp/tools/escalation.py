@@ -13,8 +13,9 @@ from opspilot_mcp.errors import Conflict, IllegalMove, InvalidInput
 from opspilot_mcp.policy import Policy
 from opspilot_mcp.proposals import Proposal
 from opspilot_mcp.store import ids
-from opspilot_mcp.tools import answers
-from opspilot_mcp.tools.answers import EscalateAnswer, ProposalAnswer
+from opspilot_mcp.tools import answers, approval_answers
+from opspilot_mcp.tools.answers import EscalateAnswer
+from opspilot_mcp.tools.approval_answers import ProposalAnswer
 from opspilot_mcp.tools.desk import Key, Version
 from opspilot_mcp.tools.protocol import Spec, app_of
 
@@ -73,7 +74,7 @@ async def post_escalation_alert(
         made, is_new = _page(
             conn, id, channel, message, actor=app.principal, policy=app.policy, now=now, key=idempotency_key
         )
-        return answers.proposal_answer(made, proposals.gate_state(conn, now=now), is_new=is_new)
+        return approval_answers.proposal_answer(made, proposals.gate_state(conn, now=now), is_new=is_new)
 
     return await app.write(work)
 

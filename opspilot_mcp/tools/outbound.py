@@ -14,8 +14,8 @@ from opspilot_mcp import proposals
 from opspilot_mcp.desk import replies
 from opspilot_mcp.proposals import GateState, Proposal
 from opspilot_mcp.store import ids
-from opspilot_mcp.tools import answers
-from opspilot_mcp.tools.answers import ApprovalsAnswer, ProposalAnswer
+from opspilot_mcp.tools import approval_answers
+from opspilot_mcp.tools.approval_answers import ApprovalsAnswer, ProposalAnswer
 from opspilot_mcp.tools.desk import Key, TicketId, Version
 from opspilot_mcp.tools.protocol import Spec, app_of
 
@@ -48,7 +48,7 @@ async def propose_reply(
             idempotency_key=idempotency_key,
         )
         gate = proposals.gate_state(conn, now=app.now())
-        return answers.proposal_answer(made.proposal, gate, is_new=made.is_new)
+        return approval_answers.proposal_answer(made.proposal, gate, is_new=made.is_new)
 
     return await app.write(work)
 
@@ -68,13 +68,13 @@ async def list_approvals(
 def _approvals(
     conn: Connection, proposal_id: str | None, *, waiting: bool, limit: int, cursor: str | None, now: int
 ) -> ApprovalsAnswer:
-    gate = answers.gate_line(proposals.gate_state(conn, now=now))
+    gate = approval_answers.gate_line(proposals.gate_state(conn, now=now))
     if proposal_id is not None:
-        row = answers.approval_row(proposals.get(conn, proposal_id), with_body=True)
+        row = approval_answers.approval_row(proposals.get(conn, proposal_id), with_body=True)
         return ApprovalsAnswer(approvals=[row], gate=gate, next_cursor=None)
     before = ids.number("PR", cursor) if cursor else None
     found = proposals.recent(conn, waiting=waiting, before=before, limit=limit + 1)
-    rows = [answers.approval_row(one) for one in found[:limit]]
+    rows = [approval_answers.approval_row(one) for one in found[:limit]]
     return ApprovalsAnswer(approvals=rows, gate=gate, next_cursor=rows[-1].id if len(found) > limit else None)
 
 
@@ -96,7 +96,7 @@ async def request_approval(
         await ctx.report_progress(step * _LOOK_EVERY_S, wait_s)
         await asyncio.sleep(_LOOK_EVERY_S)
         found, gate = await app.read(_state, proposal_id, now=app.now())
-    return answers.proposal_answer(found, gate)
+    return approval_answers.proposal_answer(found, gate)
 
 
 def _can_open_urls(ctx: Context) -> bool:
@@ -136,7 +136,7 @@ async def withdraw_message(
     def work(conn: Connection) -> ProposalAnswer:
         asked: Literal["hold", "withdraw"] = "hold" if hold else "withdraw"
         found = proposals.ask(conn, proposal_id, asked, principal=app.principal, now=app.now())
-        return answers.proposal_answer(found, proposals.gate_state(conn, now=app.now()))
+        return approval_answers.proposal_answer(found, proposals.gate_state(conn, now=app.now()))
 
     return await app.write(work)
 
