@@ -80,39 +80,41 @@ def build(gate: Gate, *, host: str = HOST, port: int = PORT, now: Callable[[], i
     return app
 
 
+_PAGES = {
+    "/": approvals.show_inbox,
+    "/messages/{id}": approvals.show_message,
+    "/messages/{id}/bytes": approvals.show_bytes,
+    "/messages/{id}/versions/{version:int}": approvals.show_version,
+    "/gate": standing.show_gate,
+    "/audit": standing.show_audit,
+    "/tickets": tickets.show_queue,
+    "/tickets/{id}": tickets.show_ticket,
+    "/review": reviewing.show_review,
+    "/incidents": incidents.show_incidents,
+    "/incidents/{id}": incidents.show_incident,
+    "/dashboard": figures.show_dashboard,
+    "/ai": figures.show_ai,
+    "/summary": figures.show_summary,
+}
+_ACTS = {
+    "/look": approvals.look_again,
+    "/gate/kill": standing.kill,
+    "/gate/release": standing.release,
+    "/gate/end-quarantine": standing.end_quarantine,
+    "/sign-out": signing_in.sign_out,
+    "/review/{id}": reviewing.answer,
+    "/incidents/{id}/link": correcting.link_from_incident,
+    **{f"/tickets/{{id}}/{name}": correcting.correcting(one) for name, one in correcting.BY_NAME.items()},
+    **{f"/messages/{{id}}/{name}": deciding.deciding(one) for name, one in deciding.BY_NAME.items()},
+}
+
+
 def _routes() -> list[Route | Mount]:
-    gets = {
-        "/": approvals.show_inbox,
-        "/messages/{id}": approvals.show_message,
-        "/messages/{id}/bytes": approvals.show_bytes,
-        "/messages/{id}/versions/{version:int}": approvals.show_version,
-        "/gate": standing.show_gate,
-        "/audit": standing.show_audit,
-        "/tickets": tickets.show_queue,
-        "/tickets/{id}": tickets.show_ticket,
-        "/review": reviewing.show_review,
-        "/incidents": incidents.show_incidents,
-        "/incidents/{id}": incidents.show_incident,
-        "/dashboard": figures.show_dashboard,
-        "/ai": figures.show_ai,
-        "/summary": figures.show_summary,
-    }
-    posts = {
-        "/look": approvals.look_again,
-        "/gate/kill": standing.kill,
-        "/gate/release": standing.release,
-        "/gate/end-quarantine": standing.end_quarantine,
-        "/sign-out": signing_in.sign_out,
-        "/review/{id}": reviewing.answer,
-        "/incidents/{id}/link": correcting.link_from_incident,
-        **{f"/tickets/{{id}}/{name}": correcting.correcting(one) for name, one in correcting.BY_NAME.items()},
-        **{f"/messages/{{id}}/{name}": deciding.deciding(one) for name, one in deciding.BY_NAME.items()},
-    }
     return [
         Route("/sign-in", signing_in.show, methods=["GET"]),
         Route("/sign-in", signing_in.sign_in, methods=["POST"]),
-        *(Route(path, reads(page), methods=["GET"]) for path, page in gets.items()),
-        *(Route(path, decides(page), methods=["POST"]) for path, page in posts.items()),
+        *(Route(path, reads(page), methods=["GET"]) for path, page in _PAGES.items()),
+        *(Route(path, decides(act), methods=["POST"]) for path, act in _ACTS.items()),
         Route("/pulse", watches(approvals.pulse), methods=["GET"]),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
     ]

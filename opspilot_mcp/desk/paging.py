@@ -27,6 +27,23 @@ def propose(
     Raises InvalidInput for an alias the policy lacks.
     """
     proposals.check_channel(channel, policy)
+    new = NewProposal(
+        kind="page",
+        subject=ticket.id,
+        subject_version=ticket.version,
+        requester_id=None,
+        channel=channel,
+        title=text.cap(f"[{ticket.priority or 'new'}] {ticket.id} {ticket.subject}", proposals.MAX_TITLE)[0],
+        body=_body(ticket, message),
+    )
+    per_hour = policy.limits.proposals_per_hour
+    request = {"page": ticket.id, "channel": channel, "message": message}
+    return proposals.propose(
+        conn, new, principal=actor, now=now, per_hour=per_hour, idempotency_key=idempotency_key, request=request
+    )
+
+
+def _body(ticket: Ticket, message: str | None) -> str:
     lines = [
         f"{ticket.id}: {ticket.priority or 'not triaged'}, tier {ticket.tier or 'none'}, status {ticket.status}.",
         f"Subject: {ticket.subject}",
@@ -35,17 +52,4 @@ def propose(
         lines.append(f"{ticket.next_target.replace('_', ' ').capitalize()} due {iso(ticket.next_due_ms)}.")
     if message:
         lines += ["", text.clean(message).strip()]
-    new = NewProposal(
-        kind="page",
-        subject=ticket.id,
-        subject_version=ticket.version,
-        requester_id=None,
-        channel=channel,
-        title=text.cap(f"[{ticket.priority or 'new'}] {ticket.id} {ticket.subject}", proposals.MAX_TITLE)[0],
-        body="\n".join(lines),
-    )
-    per_hour = policy.limits.proposals_per_hour
-    request = {"page": ticket.id, "channel": channel, "message": message}
-    return proposals.propose(
-        conn, new, principal=actor, now=now, per_hour=per_hour, idempotency_key=idempotency_key, request=request
-    )
+    return "\n".join(lines)
