@@ -12,7 +12,7 @@ from typing import IO, Any
 from sqlalchemy import Connection, func, select
 
 from opspilot_mcp.app import App
-from opspilot_mcp.clock import iso_or_none
+from opspilot_mcp.clock import iso, iso_or_none
 from opspilot_mcp.commands import rows
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.store import ids
@@ -122,6 +122,7 @@ def _tickets(conn: Connection, after: int) -> Iterator[tuple[int, dict[str, Any]
         for name in ("queue_key", "requester_id", "breached"):
             record.pop(name)
         record["merged_into"] = ids.shown("T", row["merged_into"]) if row["merged_into"] else None
+        record["pauses"] = ["/".join(map(iso, pause)) for pause in json.loads(row["pauses"] or "[]")]
         record["tags"] = row["tags"].split(";") if row["tags"] else []
         yield row["id"], record
 

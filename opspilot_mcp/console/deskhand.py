@@ -27,6 +27,7 @@ _TICKET = (
     "responded_ms",
     "resolved_ms",
     "paused_ms",
+    "pauses",
 )
 _LEARNER = [table.name for name, table in schema.metadata.tables.items() if name.startswith("learner_")]
 _UPDATES = {(schema.tickets.name, name) for name in _TICKET} | {

@@ -190,7 +190,7 @@ def sweep(conn: Connection, *, policy: Policy, now: int) -> bool:
     """
     if not _my_turn(conn, now=now):
         return False
-    absorb_sent(conn, now=now)
+    absorb_sent(conn, policy=policy, now=now)
     climb_breached(conn, policy=policy, now=now)
     return True
 
@@ -207,7 +207,7 @@ def _my_turn(conn: Connection, *, now: int) -> bool:
     return True
 
 
-def absorb_sent(conn: Connection, *, now: int) -> int:
+def absorb_sent(conn: Connection, *, policy: Policy, now: int) -> int:
     """Take answers the gate reports as sent into their tickets: thread, first response, waiting on the customer."""
     rows = conn.execute(
         select(proposal_rows)
@@ -228,7 +228,7 @@ def absorb_sent(conn: Connection, *, now: int) -> int:
         )
         values: dict[str, object] = {"responded_ms": ticket.responded_ms or sent_ms}
         if ticket.status in ("open", "in_review", "human_review", "escalated"):
-            values |= moves.status_values(ticket, "pending", now=sent_ms)
+            values |= moves.status_values(ticket, "pending", policy=policy, now=sent_ms)
         tickets.change(conn, ticket, values, now=now)
         audit.record(conn, CLOCK, "ticket.answered", ticket.id, now=now, detail={"proposal": ids.shown("PR", row.id)})
     return len(rows)

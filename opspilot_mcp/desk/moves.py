@@ -1,5 +1,6 @@
 """How a ticket changes: the status machine, edits with an expected version, notes, merges, the customer's answers."""
 
+import json
 import re
 from typing import Literal, NamedTuple
 
@@ -92,7 +93,7 @@ def _values(before: Ticket, changes: Changes, *, policy: Policy, now: int) -> di
     if changes.priority is not None and changes.priority != before.priority:
         values |= priority_values(before, changes.priority, policy)
     if changes.status is not None and changes.status != before.status:
-        values |= status_values(before, changes.status, now=now)
+        values |= status_values(before, changes.status, policy=policy, now=now, priority=changes.priority)
     return values
 
 
@@ -116,14 +117,17 @@ def _tags(before: Ticket, changes: Changes) -> tuple[str, ...]:
 
 def priority_values(before: Ticket, priority: Priority, policy: Policy) -> dict[str, object]:
     """Return the columns a new priority changes. Time already spent waiting on the customer stays counted out."""
-    old = sla.targets(before.created_ms, before.priority, policy.sla)
-    waited = max(0, before.resolution_due_ms - old.resolution_due_ms)
-    due = sla.targets(before.created_ms, priority, policy.sla, paused_ms=waited)
+    due = sla.targets(before.created_ms, priority, policy, before.pauses, responded_ms=before.responded_ms)
     return {"priority": priority, **due.model_dump()}
 
 
-def status_values(before: Ticket, status: Status, *, now: int) -> dict[str, object]:
-    """Return the columns a move to `status` changes. Raises IllegalMove when it may not follow."""
+def status_values(
+    before: Ticket, status: Status, *, policy: Policy, now: int, priority: Priority | None = None
+) -> dict[str, object]:
+    """Return the columns a move to `status` changes. Raises IllegalMove when it may not follow.
+
+    `priority` is the one the same change sets; None where it stays.
+    """
     if status not in MOVES[before.status]:
         allowed = ", ".join(sorted(MOVES[before.status])) or "nothing: open a new ticket"
         raise IllegalMove(f"{before.id} is {before.status}; from there it can become {allowed}.")
@@ -131,7 +135,7 @@ def status_values(before: Ticket, status: Status, *, now: int) -> dict[str, obje
     if status == "pending":
         values["paused_ms"] = now
     elif before.paused_ms is not None:
-        values |= _resume(before, now=now)
+        values |= _resume(before, priority or before.priority, policy, now=now)
     if status in ("resolved", "closed"):
         values["resolved_ms"] = before.resolved_ms or now
     elif before.status == "resolved":
@@ -139,13 +143,16 @@ def status_values(before: Ticket, status: Status, *, now: int) -> dict[str, obje
     return values
 
 
-def _resume(before: Ticket, *, now: int) -> dict[str, object]:
-    """Return the columns that start the clock again: every open target moves by the length of the pause."""
-    waited = max(0, now - (before.paused_ms or now))
-    moved: dict[str, object] = {"paused_ms": None, "resolution_due_ms": before.resolution_due_ms + waited}
-    if before.responded_ms is None:
-        moved["first_response_due_ms"] = before.first_response_due_ms + waited
-    return moved
+def _resume(before: Ticket, priority: Priority | None, policy: Policy, *, now: int) -> dict[str, object]:
+    """Return the columns that start the clock again, the pause among those that are over.
+
+    A first response that was given keeps the target it had.
+    """
+    pauses = sla.merged([*before.pauses, (before.paused_ms or now, now)])
+    due = sla.targets(before.created_ms, priority, policy, pauses).model_dump()
+    if before.responded_ms is not None:
+        del due["first_response_due_ms"]
+    return {"paused_ms": None, "pauses": json.dumps(pauses), **due}
 
 
 def add_note(
@@ -169,7 +176,14 @@ def add_note(
 
 
 def merge(
-    conn: Connection, duplicate_id: str, into_id: str, *, expected_version: int | None, actor: str, now: int
+    conn: Connection,
+    duplicate_id: str,
+    into_id: str,
+    *,
+    expected_version: int | None,
+    actor: str,
+    policy: Policy,
+    now: int,
 ) -> Changed:
     """Close `duplicate_id` as a duplicate of `into_id`; its words stay, its answers go through the other ticket.
 
@@ -184,7 +198,7 @@ def merge(
         raise IllegalMove(f"{into.id} is closed. Merge into an open ticket.")
     if expected_version is not None and expected_version != duplicate.version:
         return Changed("conflict", duplicate)
-    values = {**status_values(duplicate, "closed", now=now), "merged_into": into.number}
+    values = {**status_values(duplicate, "closed", policy=policy, now=now), "merged_into": into.number}
     if not tickets.change(conn, duplicate, values, now=now):
         return Changed("conflict", tickets.get(conn, duplicate_id))
     conn.execute(
@@ -194,7 +208,7 @@ def merge(
     return Changed("applied", tickets.get(conn, duplicate_id))
 
 
-def customer_wrote(conn: Connection, ticket_id: str, body: str, *, actor: str, now: int) -> Ticket:
+def customer_wrote(conn: Connection, ticket_id: str, body: str, *, actor: str, policy: Policy, now: int) -> Ticket:
     """Add the customer's answer to the thread; a pending or resolved ticket opens again and its clock runs on.
 
     Raises IllegalMove when the ticket is closed: an answer to it is a new ticket.
@@ -205,7 +219,7 @@ def customer_wrote(conn: Connection, ticket_id: str, body: str, *, actor: str, n
     said = text.cap(text.clean(body).strip(), tickets.MAX_BODY)[0]
     conn.execute(insert(replies).values(ticket_id=before.number, direction="in", body=said, at_ms=now))
     reopens = before.status in ("pending", "resolved")
-    values = status_values(before, "open", now=now) if reopens else {}
+    values = status_values(before, "open", policy=policy, now=now) if reopens else {}
     if not tickets.change(conn, before, values, now=now):
         raise Conflict(f"{before.id} changed meanwhile. Read it again.")
     audit.record(conn, actor, "ticket.customer_wrote", before.id, now=now)

@@ -82,7 +82,7 @@ def propose(
         _refuse_twice(conn, ticket, made)
     if is_new and expected_version is not None and expected_version != ticket.version:
         raise Conflict(f"{ticket.id} is at version {ticket.version}, not {expected_version}. Read it again.")
-    return Proposed(made, is_new, _in_review(conn, ticket, is_new=is_new, now=now))
+    return Proposed(made, is_new, _in_review(conn, ticket, is_new=is_new, policy=policy, now=now))
 
 
 def _body(conn: Connection, ticket: Ticket, given: str | None) -> str:
@@ -113,9 +113,9 @@ def _moves(ticket: Ticket) -> bool:
     return ticket.status in ("open", "pending")
 
 
-def _in_review(conn: Connection, ticket: Ticket, *, is_new: bool, now: int) -> Ticket:
+def _in_review(conn: Connection, ticket: Ticket, *, is_new: bool, policy: Policy, now: int) -> Ticket:
     """Show in the queue that a person is asked. A ticket that already waits for a person keeps its status."""
     if not is_new or not _moves(ticket):
         return ticket
-    tickets.change(conn, ticket, moves.status_values(ticket, "in_review", now=now), now=now)
+    tickets.change(conn, ticket, moves.status_values(ticket, "in_review", policy=policy, now=now), now=now)
     return tickets.get(conn, ticket.id)

@@ -1,18 +1,22 @@
-"""The SLA clock: a pure function of a ticket's events, the policy and now.
+"""The SLA clock: a pure function of when a ticket came, its priority, its pauses and the policy.
 
-The clock is wall-clock, 24 hours a day. It stands still while the desk waits on the customer: a pause moves every
-open target by its own length, so a ticket never gains or loses time by waiting.
+It stands still while the desk waits on the customer: a pause moves every open target by its own length, so a ticket
+never gains or loses time by waiting, nor does one that is late become later.
 """
+
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from opspilot_mcp.clock import MINUTE_MS
-from opspilot_mcp.policy import PriorityName, SlaPolicy
+from opspilot_mcp.clock import MAX_MS, MINUTE_MS
+from opspilot_mcp.policy import Policy, PriorityName
 
 # Added to the queue key of a paused ticket: behind every running one, still in order among themselves.
 PAUSED_BEHIND_MS = 10**15
 
 IN_QUEUE = frozenset({"open", "in_review", "human_review", "escalated", "pending"})
+
+Pause = tuple[int, int]  # from the first instant to before the second, UTC ms
 
 
 class Targets(BaseModel):
@@ -24,17 +28,41 @@ class Targets(BaseModel):
     resolution_due_ms: int
 
 
-def targets(created_ms: int, priority: PriorityName | None, policy: SlaPolicy, *, paused_ms: int = 0) -> Targets:
-    """Return the targets of a ticket created then. `paused_ms` is the time spent waiting on the customer so far.
+def targets(
+    created_ms: int,
+    priority: PriorityName | None,
+    policy: Policy,
+    pauses: Sequence[Pause] = (),
+    *,
+    responded_ms: int | None = None,
+) -> Targets:
+    """Return the targets of a ticket created then. `pauses` are those that are over, in any order.
 
-    A ticket nobody has triaged (`priority` None) is held to P1's targets: it could be anything.
+    A ticket nobody has triaged (`priority` None) is held to P1's targets: it could be anything. A pause that began
+    with the first response, or after it, moves the resolution alone: what was late stays late.
     """
-    promise = policy[priority or "P1"]
-    start = created_ms + paused_ms
+    promise = policy.sla[priority or "P1"]
+    before = [pause for pause in pauses if responded_ms is None or pause[0] < responded_ms]
     return Targets(
-        first_response_due_ms=start + promise.first_response_minutes * MINUTE_MS,
-        resolution_due_ms=start + promise.resolution_minutes * MINUTE_MS,
+        first_response_due_ms=_due(created_ms, promise.first_response_minutes, before),
+        resolution_due_ms=_due(created_ms, promise.resolution_minutes, pauses),
     )
+
+
+def _due(created_ms: int, minutes: int, pauses: Iterable[Pause]) -> int:
+    waited = sum(end - max(start, created_ms) for start, end in merged(pauses) if end > created_ms)
+    return min(created_ms + minutes * MINUTE_MS + waited, MAX_MS)
+
+
+def merged(pauses: Iterable[Pause]) -> tuple[Pause, ...]:
+    """Return pauses in order and apart: what overlaps or touches becomes one, what never was goes."""
+    apart: list[Pause] = []
+    for start, end in sorted(pauses):
+        if apart and start <= apart[-1][1]:
+            apart[-1] = apart[-1][0], max(end, apart[-1][1])
+        elif start < end:
+            apart.append((start, end))
+    return tuple(apart)
 
 
 def next_due(due: Targets, *, responded: bool, resolved: bool) -> tuple[str, int] | None:

@@ -64,6 +64,7 @@ class Ticket(BaseModel):
     responded_ms: int | None
     resolved_ms: int | None
     paused_ms: int | None
+    pauses: tuple[sla.Pause, ...] = ()
     breached: str
     merged_into: int | None
     tags: tuple[str, ...] = ()
@@ -240,7 +241,7 @@ def _known(conn: Connection, source: str, external_id: str | None) -> int | None
 
 
 def _store(conn: Connection, ready: _Ready, *, source: str, verified: bool, policy: Policy, now: int) -> int:
-    due = sla.targets(ready.created_ms, None, policy.sla)
+    due = sla.targets(ready.created_ms, None, policy)
     requester = _requester(conn, ready.address, ready.name, now=now) if ready.address else None
     number: int = conn.execute(
         _INSERT,
@@ -300,6 +301,7 @@ def record(row: Row[Any], tags: Sequence[str] = ()) -> Ticket:
     values = dict(row._mapping)
     values["number"] = values.pop("id")
     values.pop("queue_key")
+    values["pauses"] = json.loads(values["pauses"] or "[]")
     return Ticket.model_validate({**values, "tags": tuple(tags)})
 
 

@@ -200,7 +200,13 @@ async def merge_tickets(
     """Close a duplicate and point it at the ticket that goes on. Nobody is told; its text stays readable."""
     app = app_of(ctx)
     done = await app.write(
-        moves.merge, duplicate_id, into_id, expected_version=expected_version, actor=app.principal, now=app.now()
+        moves.merge,
+        duplicate_id,
+        into_id,
+        expected_version=expected_version,
+        actor=app.principal,
+        policy=app.policy,
+        now=app.now(),
     )
     return answers.change_answer(done.status, done.ticket)
 

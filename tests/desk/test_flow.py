@@ -196,8 +196,8 @@ def test_a_delivered_answer_joins_the_thread_and_stops_the_clock(conn: Connectio
     made = proposed(conn, ticket).proposal
     proposals.mirror(conn, made.id, "sent", detail=None, now=NOON + MINUTE, sent_body="We refund it now.")
 
-    flow.absorb_sent(conn, now=NOON + 5 * MINUTE)
-    flow.absorb_sent(conn, now=NOON + 6 * MINUTE)
+    flow.absorb_sent(conn, policy=POLICY, now=NOON + 5 * MINUTE)
+    flow.absorb_sent(conn, policy=POLICY, now=NOON + 6 * MINUTE)
 
     after = tickets.get(conn, ticket.id)
     assert [(m.kind, m.body) for m in tickets.thread(conn, ticket.number)[0]] == [("out", "We refund it now.")]
@@ -255,4 +255,4 @@ def test_a_sent_page_leaves_no_reply(conn: Connection) -> None:
     flow.climb_breached(conn, policy=POLICY, now=NOON)
     conn.execute(update(proposal_rows).values(outcome="sent", outcome_ms=NOON))
 
-    assert flow.absorb_sent(conn, now=NOON) == 0
+    assert flow.absorb_sent(conn, policy=POLICY, now=NOON) == 0

@@ -7,18 +7,24 @@ from opspilot_mcp.desk import moves, queue, tickets
 from opspilot_mcp.desk.moves import MOVES, Changed, Changes
 from opspilot_mcp.desk.tickets import Status
 from opspilot_mcp.errors import IllegalMove, InvalidInput
-from opspilot_mcp.policy import Policy
+from opspilot_mcp.policy import Policy, Promise
 from opspilot_mcp.store import audit
 from tests.builders import stored_ticket
 from tests.conftest import HOUR, MINUTE, NOON
 
 
 def update(
-    conn: Connection, ticket_id: str, *, version: int | None = None, now: int = NOON, **fields: object
+    conn: Connection,
+    ticket_id: str,
+    *,
+    version: int | None = None,
+    now: int = NOON,
+    policy: Policy | None = None,
+    **fields: object,
 ) -> Changed:
     changes = Changes.model_validate(fields)
     return moves.update(
-        conn, ticket_id, changes, expected_version=version, actor="agent:test", policy=Policy(), now=now
+        conn, ticket_id, changes, expected_version=version, actor="agent:test", policy=policy or Policy(), now=now
     )
 
 
@@ -116,6 +122,54 @@ def test_a_new_priority_keeps_the_time_spent_waiting(conn: Connection) -> None:
     assert after.first_response_due_ms == NOON + HOUR + 3 * HOUR
 
 
+def test_pauses_are_kept_with_the_ticket_and_what_touches_is_one(conn: Connection) -> None:
+    ticket = stored_ticket(conn)
+    for hour in (1, 2, 5):
+        update(conn, ticket.id, status="pending", now=NOON + hour * HOUR)
+        update(conn, ticket.id, status="open", now=NOON + (hour + 1) * HOUR)
+
+    after = tickets.get(conn, ticket.id)
+
+    assert after.pauses == ((NOON + HOUR, NOON + 3 * HOUR), (NOON + 5 * HOUR, NOON + 6 * HOUR))
+    assert after.first_response_due_ms == NOON + HOUR + 3 * HOUR
+
+
+def test_time_waited_does_not_depend_on_what_the_policy_said_meanwhile(conn: Connection) -> None:
+    ticket = stored_ticket(conn)
+    update(conn, ticket.id, priority="P2")
+    update(conn, ticket.id, status="pending", now=NOON)
+    update(conn, ticket.id, status="open", now=NOON + HOUR)
+    slower = Policy(sla={**Policy().sla, "P2": Promise(first_response_minutes=600, resolution_minutes=6000)})
+
+    after = update(conn, ticket.id, priority="P1", policy=slower).ticket
+    back = update(conn, ticket.id, priority="P2", policy=slower).ticket
+
+    assert after.resolution_due_ms == NOON + 4 * HOUR + HOUR
+    assert back.resolution_due_ms == NOON + 100 * HOUR + HOUR
+
+
+def test_one_change_may_end_a_pause_and_set_another_priority(conn: Connection) -> None:
+    ticket = stored_ticket(conn)
+    update(conn, ticket.id, status="pending", now=NOON)
+
+    after = update(conn, ticket.id, status="open", priority="P2", now=NOON + HOUR).ticket
+
+    assert (after.first_response_due_ms, after.resolution_due_ms) == (NOON + 5 * HOUR, NOON + 25 * HOUR)
+    assert after.next_due_ms == NOON + 5 * HOUR
+
+
+def test_a_first_response_that_was_late_stays_late_however_long_the_customer_takes(conn: Connection) -> None:
+    ticket = stored_ticket(conn)
+    tickets.change(conn, ticket, {"responded_ms": NOON + 2 * HOUR}, now=NOON + 2 * HOUR)
+    update(conn, ticket.id, status="pending", now=NOON + 2 * HOUR)
+    update(conn, ticket.id, status="open", now=NOON + 9 * HOUR)
+
+    after = update(conn, ticket.id, priority="P1").ticket
+
+    assert after.first_response_due_ms == NOON + HOUR
+    assert after.resolution_due_ms == NOON + 4 * HOUR + 7 * HOUR
+
+
 def test_resolved_leaves_the_queue_and_a_reopened_one_comes_back(conn: Connection) -> None:
     ticket = stored_ticket(conn)
     done = update(conn, ticket.id, status="resolved", now=NOON + MINUTE).ticket
@@ -130,8 +184,10 @@ def test_resolved_leaves_the_queue_and_a_reopened_one_comes_back(conn: Connectio
 def test_a_merge_closes_the_duplicate_and_points_on(conn: Connection) -> None:
     kept, duplicate = stored_ticket(conn), stored_ticket(conn, subject="same again")
 
-    done = moves.merge(conn, duplicate.id, kept.id, expected_version=1, actor="agent:test", now=NOON)
-    again = moves.merge(conn, duplicate.id, kept.id, expected_version=None, actor="agent:test", now=NOON)
+    done = moves.merge(conn, duplicate.id, kept.id, expected_version=1, actor="agent:test", policy=Policy(), now=NOON)
+    again = moves.merge(
+        conn, duplicate.id, kept.id, expected_version=None, actor="agent:test", policy=Policy(), now=NOON
+    )
 
     assert (done.status, done.ticket.status, done.ticket.merged_into) == ("applied", "closed", kept.number)
     assert again.status == "unchanged"
@@ -142,9 +198,9 @@ def test_a_merge_into_itself_or_into_a_closed_ticket_is_refused(conn: Connection
     update(conn, other.id, status="closed")
 
     with pytest.raises(InvalidInput):
-        moves.merge(conn, one.id, one.id, expected_version=None, actor="a", now=NOON)
+        moves.merge(conn, one.id, one.id, expected_version=None, actor="a", policy=Policy(), now=NOON)
     with pytest.raises(IllegalMove):
-        moves.merge(conn, one.id, other.id, expected_version=None, actor="a", now=NOON)
+        moves.merge(conn, one.id, other.id, expected_version=None, actor="a", policy=Policy(), now=NOON)
 
 
 def test_a_note_is_internal_and_comes_once_a_key(conn: Connection) -> None:
@@ -162,7 +218,9 @@ def test_the_customer_s_answer_starts_the_clock_again(conn: Connection) -> None:
     ticket = stored_ticket(conn)
     update(conn, ticket.id, status="pending", now=NOON)
 
-    after = moves.customer_wrote(conn, ticket.id, "here is the log", actor="hook", now=NOON + 10 * MINUTE)
+    after = moves.customer_wrote(
+        conn, ticket.id, "here is the log", actor="hook", policy=Policy(), now=NOON + 10 * MINUTE
+    )
 
     assert (after.status, after.paused_ms) == ("open", None)
     assert after.first_response_due_ms == NOON + 70 * MINUTE

@@ -84,7 +84,7 @@ def test_a_flood_points_at_its_first_ticket(conn: Connection) -> None:
 
 def test_a_closed_or_merged_ticket_is_not_suggested(conn: Connection) -> None:
     first, second = arrive(conn), arrive(conn)
-    moves.merge(conn, first.ticket.id, second.ticket.id, expected_version=None, actor="p", now=NOON)
+    moves.merge(conn, first.ticket.id, second.ticket.id, expected_version=None, actor="p", policy=Policy(), now=NOON)
 
     third = hint(conn, arrive(conn))
 

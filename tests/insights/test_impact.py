@@ -87,7 +87,7 @@ def test_closed_and_merged_tickets_are_left_out(conn: Connection) -> None:
     done, kept, twin = (ticket(conn, f"The cart is broken, {n}.") for n in range(3))
     closed = moves.Changes(status="closed")
     moves.update(conn, done, closed, expected_version=None, actor="operator:a", policy=Policy(), now=NOON)
-    moves.merge(conn, twin, kept, expected_version=None, actor="operator:a", now=NOON)
+    moves.merge(conn, twin, kept, expected_version=None, actor="operator:a", policy=Policy(), now=NOON)
 
     assert list(suggested(conn)) == [kept]
 

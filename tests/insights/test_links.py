@@ -10,6 +10,7 @@ from opspilot_mcp.aiops import byhand, incidents, timeline
 from opspilot_mcp.desk import moves
 from opspilot_mcp.errors import IllegalMove, NotAllowed, NotFound
 from opspilot_mcp.insights import impact
+from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import audit, merges
 from opspilot_mcp.store.schema import incidents as incident_rows
 from tests.aiops.storms import alert, estate, fault, fold
@@ -168,7 +169,7 @@ def test_a_merged_ticket_hands_its_link_to_the_one_that_stands_for_it(conn: Conn
     twin, kept = ticket(conn), ticket(conn, "Something else.")
     impact.confirm(conn, "INC-1", twin, by=ANA, now=NOON)
 
-    moves.merge(conn, twin, kept, expected_version=None, actor=ANA, now=NOON)
+    moves.merge(conn, twin, kept, expected_version=None, actor=ANA, policy=Policy(), now=NOON)
 
     assert linked(conn) == [(kept, ANA)]
     assert [one.incident for one in impact.links_of_ticket(conn, kept)] == ["INC-1"]
@@ -193,7 +194,7 @@ def test_merges_that_run_in_a_ring_end(conn: Connection) -> None:
 def test_a_long_chain_of_merges_is_followed_from_every_link(conn: Connection) -> None:
     names = [int(ticket(conn).removeprefix("T-")) for _ in range(5)]
     for lost, kept in pairwise(names):
-        moves.merge(conn, f"T-{lost}", f"T-{kept}", expected_version=None, actor=ANA, now=NOON)
+        moves.merge(conn, f"T-{lost}", f"T-{kept}", expected_version=None, actor=ANA, policy=Policy(), now=NOON)
 
     found = merges.ends(conn, incident_rows.metadata.tables["tickets"], names)
 

@@ -107,6 +107,89 @@ def test_an_upgrade_that_fails_leaves_the_first_release_as_it_was(
         first_release.exec_driver_sql("DELETE FROM audit")
 
 
+@pytest.fixture
+def second_release(tmp_path: Path) -> Iterator[Connection]:
+    """A desk of the second schema with three tickets and an answer that was sent; `move` writes their past."""
+    raw = sqlite.connect(tmp_path / "old.db")
+    with sqlite.engine_over(raw, begin="BEGIN IMMEDIATE").connect() as conn:
+        migrate.upgrade(conn, replace(DESK, head="0002"))
+        for number in (1, 2, 3):
+            conn.exec_driver_sql(
+                "INSERT INTO tickets (id, version, source, subject, body, requester_verified, status, escalate, "
+                "created_ms, updated_ms, first_response_due_ms, resolution_due_ms, breached, paused_ms) VALUES "
+                "(?, 1, 'import', 's', 'b', 1, 'open', 0, 0, 0, 77, 99, '', ?)",
+                (number, 900 if number == 3 else None),
+            )
+        for number, kind in ((1, "reply"), (2, "page")):
+            conn.exec_driver_sql(
+                "INSERT INTO proposals (id, kind, subject, subject_version, channel, title, body, principal, asked, "
+                "outcome_ms, created_ms, updated_ms) "
+                "VALUES (?, ?, 'T-1', 1, 'replies', 't', 'b', 'a', 'send', 150, 0, 0)",
+                (number, kind),
+            )
+        conn.commit()
+        yield conn
+    raw.close()
+
+
+def move(conn: Connection, ticket: str, action: str, at_ms: int, detail: str = "{}") -> None:
+    conn.exec_driver_sql(
+        "INSERT INTO audit SELECT coalesce(max(seq), 0) + 1, ?, 'a', ?, ?, ?, '', '' FROM audit",
+        (at_ms, action, ticket, detail),
+    )
+
+
+def pauses(conn: Connection) -> list[str | None]:
+    return list(conn.exec_driver_sql("SELECT pauses FROM tickets ORDER BY id").scalars())
+
+
+def test_a_ticket_that_waited_in_the_second_release_keeps_its_pauses_and_its_instants(
+    second_release: Connection,
+) -> None:
+    for at_ms, status in ((100, "pending"), (400, "open"), (500, "pending"), (700, "closed"), (900, "open")):
+        move(second_release, "T-1", "ticket.updated", at_ms, f'{{"fields": ["status"], "status": "{status}"}}')
+    move(second_release, "T-2", "ticket.updated", 100, '{"fields": ["priority"], "priority": "P2"}')
+    move(second_release, "T-3", "ticket.updated", 900, '{"status": "pending"}')
+
+    migrate.upgrade(second_release, DESK)
+
+    assert pauses(second_release) == ["[[100, 400], [500, 700]]", None, None]
+    columns = "SELECT first_response_due_ms, resolution_due_ms, paused_ms FROM tickets ORDER BY id"
+    assert second_release.exec_driver_sql(columns).all() == [(77, 99, None), (77, 99, None), (77, 99, 900)]
+
+
+@pytest.mark.parametrize(
+    ("action", "subject", "detail", "ends"),
+    [
+        ("ticket.customer_wrote", "T-1", "{}", True),
+        ("ticket.merged", "T-1", '{"into": "T-2"}', True),
+        ("proposal.created", "PR-1", '{"for": "T-1"}', True),
+        ("proposal.created", "PR-2", '{"for": "T-1"}', False),
+        ("ticket.noted", "T-1", "{}", False),
+        ("ticket.updated", "T-2", '{"status": "open"}', False),
+    ],
+)
+def test_an_answer_s_pause_begins_when_it_was_sent_and_ends_with_the_next_move(
+    second_release: Connection, action: str, subject: str, detail: str, ends: bool
+) -> None:
+    move(second_release, "T-1", "ticket.answered", 170, '{"proposal": "PR-1"}')
+    move(second_release, subject, action, 300, detail)
+
+    migrate.upgrade(second_release, DESK)
+
+    assert pauses(second_release)[0] == ("[[150, 300]]" if ends else None)
+
+
+def test_an_answer_to_a_ticket_that_was_done_was_no_pause(second_release: Connection) -> None:
+    move(second_release, "T-1", "ticket.updated", 100, '{"status": "resolved"}')
+    move(second_release, "T-1", "ticket.answered", 170, '{"proposal": "PR-1"}')
+    move(second_release, "T-1", "ticket.customer_wrote", 300)
+
+    migrate.upgrade(second_release, DESK)
+
+    assert pauses(second_release) == [None, None, None]
+
+
 def _upgrade_until_killed(path: Path, last: int) -> None:
     """Upgrade in a process that kills itself before statement `last`, counted from 0."""
     counted = itertools.count()
@@ -126,7 +209,9 @@ def _upgrade_until_killed(path: Path, last: int) -> None:
     [
         (None, 40),
         ("0001", 12),
+        ("0002", 3),
         pytest.param(None, 1, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param("0002", 1, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
         pytest.param("0001", 1, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )

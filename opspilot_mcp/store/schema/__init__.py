@@ -21,6 +21,7 @@ from opspilot_mcp.store.schema.aiops import (
 )
 from opspilot_mcp.store.schema.base import metadata
 from opspilot_mcp.store.schema.desk import (
+    desk_state,
     drafts,
     duplicate_hints,
     learner_rows,
@@ -47,6 +48,7 @@ __all__ = [
     "audit",
     "correlator",
     "correlator_states",
+    "desk_state",
     "drafts",
     "duplicate_hints",
     "gate_status",
@@ -72,4 +74,4 @@ __all__ = [
     "triages",
 ]
 
-DESK = Lineage(name="desk", head="0002", scripts=Path(__file__).parents[1] / "migrations")
+DESK = Lineage(name="desk", head="0003", scripts=Path(__file__).parents[1] / "migrations")

@@ -61,6 +61,9 @@ tickets = Table(
     Column("responded_ms", BigInteger),
     Column("resolved_ms", BigInteger),
     Column("paused_ms", BigInteger),  # since when it waits on the customer
+    # The times it waited before: JSON list of [from, to], in order; null while there is none. In the row itself, so
+    # that whoever reads, changes or copies a ticket has its whole clock.
+    Column("pauses", Text),
     Column("breached", Text, nullable=False),  # the targets whose breach has climbed a tier: "", "first_response" ...
     Column("merged_into", ForeignKey("tickets.id")),
     UniqueConstraint("source", "external_id"),
@@ -185,6 +188,14 @@ learner_state = Table(
     metadata,
     Column("name", Text, primary_key=True),  # head, scale, gate, p1_head, p1_net
     Column("body", Text, nullable=False),  # JSON
+)
+
+# What the desk remembers of itself.
+desk_state = Table(
+    "desk_state",
+    metadata,
+    Column("name", Text, primary_key=True),  # promises: what the policy promised when open tickets were last computed
+    Column("body", Text, nullable=False),
 )
 
 # The ticket a new one may repeat, as found on arrival. A suggestion: only a person or an agent merges.
