@@ -1,37 +1,27 @@
-"""Breaks the gate on purpose, one place at a time, and shows that each break turns a test red.
+"""The places where the suite breaks the gate, and the test that must see each.
 
-    python tests/assurance/mutations.py [NAME ...]
+    python -m tests.assurance.mutations [WORD ...]
 
-Each break is one change of text in a copy of the package; the named test runs against the copy in a process of its
-own. A break whose text is not found, or that no test notices, is an error: exit code 1.
+Without a word all are tried, with words those whose name holds one. Exit code 1 when a break goes unnoticed.
 """
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 
-REPO = Path(__file__).parents[2]
-HERE = "tests/assurance"
-
-
-@dataclass(frozen=True)
-class Break:
-    """One deliberate fault: in `file`, `old` becomes `new`; `test` (under tests/assurance) must go red."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    test: str
-
+from tests import breaks
+from tests.breaks import Break
 
 _SIGNATURES = "gate/signatures.py"
 _DISPATCH = "gate/dispatch.py"
+
+_KEPT = """
+
+def _kept(here: Door, cookie: str, session: object, now: int, user: int | None) -> str:
+    fresh = here.sign_ins.open(session, now=now, user=user)
+    from opspilot_mcp.console import sessions
+    here.sign_ins._open[sessions._digest(cookie)] = here.sign_ins._open[sessions._digest(fresh)]
+    return cookie
+"""
 
 BREAKS = (
     Break(
@@ -248,6 +238,7 @@ BREAKS = (
         "here.sign_ins.open(session, now=await here.instant(), user=user)",
         "_kept(here, cookie, session, await here.instant(), user)",
         "test_d_console.py::test_d05_sign_in_gives_a_new_cookie_out_of_reach",
+        _KEPT,
     ),
     Break(
         "never lock out",
@@ -258,76 +249,11 @@ BREAKS = (
     ),
 )
 
-_KEPT = """
 
-def _kept(here: Door, cookie: str, session: object, now: int, user: int | None) -> str:
-    fresh = here.sign_ins.open(session, now=now, user=user)
-    from opspilot_mcp.console import sessions
-    here.sign_ins._open[sessions._digest(cookie)] = here.sign_ins._open[sessions._digest(fresh)]
-    return cookie
-"""
-
-
-def copy_to(folder: Path) -> Path:
-    """Copy what a test run needs."""
-    for name in ("opspilot_mcp", "tests", "data", "benchmarks"):
-        shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPO / "pyproject.toml", folder)
-    return folder
-
-
-def is_red(copy: Path, tests: Iterable[str]) -> tuple[bool, str]:
-    """Run tests against the copy; returns whether one failed, and what it said."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "addopts=-m 'not long'"]
-    env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"}
-    done = subprocess.run(
-        [*command, *(f"{HERE}/{test}" for test in tests)],
-        cwd=copy,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
-    why = [line.partition(" - ")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode == 1, (why or [""])[0]
-
-
-def try_break(copy: Path, one: Break) -> tuple[bool, str]:
-    """Break the copy, run the test, mend the copy."""
-    path = copy / "opspilot_mcp" / one.file
-    whole = path.read_text()
-    if whole.count(one.old) != 1:
-        return False, f"the text to change stands {whole.count(one.old)} times in {one.file}"
-    path.write_text(whole.replace(one.old, one.new) + (_KEPT if "_kept(" in one.new else ""))
-    try:
-        return is_red(copy, [one.test])
-    finally:
-        path.write_text(whole)
-
-
-def run(names: Iterable[str] = ()) -> Iterator[tuple[Break, bool, str]]:
-    """Try the named breaks, all when none is named; yields each with whether its test went red."""
-    wanted = [one for one in BREAKS if not names or one.name in names]
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = copy_to(Path(scratch))
-        was_red, said = is_red(copy, sorted({one.test for one in wanted}))
-        assert not was_red, f"a test is red without any break: {said}"
-        for one in wanted:
-            yield (one, *try_break(copy, one))
-
-
-def main(names: list[str]) -> int:
-    """Print the table; 1 when a break went unnoticed."""
-    unnoticed = 0
-    for one, was_red, said in run(names):
-        unnoticed += not was_red
-        sys.stdout.write(
-            f"{'red' if was_red else 'GREEN':<6} {one.name:<36} {one.test.partition('::')[2]}: {said[:90]}\n"
-        )
-        sys.stdout.flush()
-    return int(unnoticed > 0)
+def arguments(wanted: Iterable[Break]) -> list[str]:
+    """Return what to tell pytest: the tests by name."""
+    return sorted({f"tests/assurance/{one.test}" for one in wanted})
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(breaks.main(BREAKS, arguments, sys.argv[1:]))

@@ -444,6 +444,22 @@ async def test_b17_payload_of_another_message_is_refused(house: House) -> None:
     assert await house.state(second) == "pending"
 
 
+async def test_b17_payload_of_a_message_that_never_left_is_refused_for_another(house: House) -> None:
+    first, second = await house.page(), await house.page(key="inc-2", title="other")
+    await house.approve(first)
+    row = await house.gate.db.read(lambda conn: dict(conn.execute(select(approvals)).mappings().one()))
+    await house.gate.hold(first, by="person:ana", now=NOON)
+
+    await house.gate.db.write(
+        lambda conn: conn.execute(insert(approvals).values({**row, "id": 9, "message_id": 2, "nonce": "other"}))
+    )
+    await house.gate.db.write(lambda conn: conn.execute(update(messages).values(state="approved")))
+    await house.tick(NOON + MINUTE)
+
+    assert house.sent() == {}
+    assert await house.state(second) == "pending"
+
+
 async def test_b17_nonce_is_spent_once(house: House) -> None:
     message_id = await house.page()
     await house.approve(message_id)
