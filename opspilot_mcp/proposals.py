@@ -24,7 +24,7 @@ MAX_BODY = 20_000
 MAX_TITLE = 300
 HEARTBEAT_MS = 15_000
 _CONSOLE = re.compile(r"http://127\.0\.0\.1:[1-9][0-9]{0,4}", re.ASCII)
-WAITING = (None, "pending", "held", "approved", "retry")
+WAITING = (None, "pending", "held", "approved", "retry", "expired")  # expired: a person may sign again
 GONE = ("sending", "sent", "uncertain")  # it left, or nobody knows whether it did
 _HOUR_MS = 3_600_000
 

@@ -16,9 +16,9 @@ def replay(alerts: Path, topology: Path, *, out: Path, incidents: Path | None, h
         return int(done.refused_count > 0)
     held_back = sum(done.suppressed.values())
     lines = [
-        ("alerts", f"{done.alerts} ({done.duplicates} delivered twice)"),
-        ("incidents", f"{done.incidents}, {done.pages} page somebody"),
-        ("joined", f"{done.joined} alerts, each with a reason"),
+        ("alerts", f"{done.alerts} ({done.duplicates} delivered again)"),
+        ("incidents", f"{done.incidents}, {done.pages} {'pages' if done.pages == 1 else 'page'} somebody"),
+        ("joined", f"{printing.counted(done.joined, 'alert')}, each with a reason"),
         ("suppressed", ", ".join(f"{count} {why}" for why, count in done.suppressed.items()) or "none"),
         ("merged", str(done.merged)),
         ("noise", f"{_reduction(done)}; {printing.counted(held_back, 'alert')} never paged"),

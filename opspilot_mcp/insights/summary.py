@@ -303,9 +303,10 @@ def _waiting(page: _Page, conn: Connection) -> None:
 def _messages(page: _Page, conn: Connection) -> list[str]:
     table = proposals_table.c
     is_new = or_(table.outcome.is_(None), table.outcome == "pending")
+    is_unsigned = and_(table.asked == "send", or_(is_new, table.outcome == "expired"))
     said = []
     for meaning, query, condition in (
-        ("Messages that wait for a signature", "summary.unsigned", and_(table.asked == "send", is_new)),
+        ("Messages that wait for a signature", "summary.unsigned", is_unsigned),
         ("Messages on hold", "summary.held", or_(table.outcome == "held", and_(table.asked == "hold", is_new))),
         ("Messages that may or may not have left", "summary.uncertain", table.outcome == "uncertain"),
     ):

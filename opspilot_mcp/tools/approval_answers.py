@@ -62,7 +62,7 @@ def approval_row(proposal: Proposal, *, with_body: bool = False) -> ApprovalRow:
         subject=proposal.subject,
         channel=proposal.channel,
         state=proposal.state,
-        detail=untrusted.line(proposal.outcome_detail, 300),
+        detail=_detail(proposal),
         proposed=iso(proposal.created_ms),
         untrusted_title=untrusted.line(proposal.title),
         untrusted_body=untrusted.block(proposal.body) if with_body else None,
@@ -74,10 +74,16 @@ def proposal_answer(proposal: Proposal, gate: GateState, *, is_new: bool | None 
         id=proposal.id,
         state=proposal.state,
         is_new=is_new,
-        detail=untrusted.line(proposal.outcome_detail, 300),
+        detail=_detail(proposal),
         gate=gate_line(gate, proposal_id=proposal.id),
         next=_next_for(proposal),
     )
+
+
+def _detail(proposal: Proposal) -> str | None:
+    """Return what people's side says of it; nothing where it has not answered a later wish: its words are of before."""
+    is_overtaken = proposal.asked != "send" and proposal.outcome != proposal.state
+    return None if is_overtaken else untrusted.line(proposal.outcome_detail, 300)
 
 
 def _next_for(proposal: Proposal) -> str:
@@ -88,9 +94,9 @@ def _next_for(proposal: Proposal) -> str:
         "uncertain": "Nobody knows whether it arrived. A person must look and decide; do not propose it again.",
         "retry": "A try failed and will be repeated. It is not sent yet.",
         "failed": "It could not be sent. A person must look at it.",
-        "rejected": "A person refused it. Read the reason before you propose another text.",
+        "rejected": "It was refused. Read in `detail` why before you propose another text.",
         "withdrawn": "It was withdrawn and will not be sent.",
-        "expired": "Nobody signed in time. It will not be sent; propose it again if it still matters.",
+        "expired": "The signature ran out: a person must sign it again. It is not sent; do not propose it twice.",
         "held": "It is on hold. Only a person can lift the hold.",
     }
     return says.get(proposal.state, "It waits: a person must sign it. It is not sent.")

@@ -144,8 +144,10 @@ def _complaint(refused: ValidationError, tool: FunctionTool) -> str:
     lines: list[str] = []
     for error in errors[:5]:
         name = str(error["loc"][0]) if error["loc"] else ""
+        at = error["loc"][1] if len(error["loc"]) > 1 else None
+        place = f"{name}[{at}]" if isinstance(at, int) else name
         says = _SAYS.get(error["type"], "is not valid").format(**error.get("ctx", {}))
-        lines.append(f"{name} {says}" if name in known else "an argument is not a parameter of this tool")
+        lines.append(f"{place} {says}" if name in known else "an argument is not a parameter of this tool")
     return f"{tool.name}: {'; '.join(lines) or 'the arguments are not valid'}. It takes: {', '.join(known)}."
 
 

@@ -142,7 +142,7 @@ def test_a_running_gate_is_not_called_stopped(conn: Connection) -> None:
 def test_held_and_uncertain_messages_wait_for_a_person_and_decided_ones_do_not(conn: Connection) -> None:
     proposal(conn, asked="hold")
     proposal(conn, outcome="uncertain")
-    for outcome in ("sent", "rejected", "expired", "approved"):
+    for outcome in ("sent", "rejected", "withdrawn", "approved"):
         proposal(conn, outcome=outcome)
     proposal(conn, asked="withdraw")
 
@@ -151,6 +151,14 @@ def test_held_and_uncertain_messages_wait_for_a_person_and_decided_ones_do_not(c
     assert "Messages on hold: 1, the oldest for 1 h 00 min: PR-1." in page
     assert "Messages that may or may not have left: 1, the oldest for 1 h 00 min: PR-2." in page
     assert "wait for a signature" not in page
+
+
+def test_a_message_whose_signature_ran_out_waits_for_another(conn: Connection) -> None:
+    proposal(conn, outcome="expired")
+
+    page = summary.markdown(conn, NOON).markdown
+
+    assert "Messages that wait for a signature: 1, the oldest for 1 h 00 min: PR-1." in page
 
 
 def test_days_that_make_no_sense_are_refused(conn: Connection) -> None:
