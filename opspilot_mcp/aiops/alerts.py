@@ -7,7 +7,7 @@ and flagged.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, NamedTuple
@@ -95,6 +95,7 @@ _INSERT = Bulk(insert(alerts), *(column.name for column in alerts.c if column.na
 _KNOWN = select(alerts.c.alert_id, alerts.c.fingerprint, alerts.c.ts_ms, alerts.c.status).where(
     alerts.c.alert_id.in_(bindparam("ids", expanding=True))
 )
+_INCIDENTS_OF = select(alerts.c.incident_id).where(alerts.c.alert_id.in_(bindparam("ids", expanding=True))).distinct()
 _WAITING = select(*_FIELDS).where(alerts.c.correlated_ms.is_(None)).order_by(alerts.c.id).limit(bindparam("most"))
 _COUNT_WAITING = select(func.count()).select_from(alerts).where(alerts.c.correlated_ms.is_(None))
 _UNPLACED = {"correlated_ms": None, "incident_id": None, "suppressed": None, "reason": None, "also_explained_by": None}
@@ -319,6 +320,12 @@ def of_incident(conn: Connection, incident: int, *, limit: int, after: int = 0) 
     """Return (row, alert) of an incident's alerts in the order they were stored, after row `after`."""
     query = select(alerts.c.id, *_FIELDS).where(alerts.c.incident_id == incident, alerts.c.id > after)
     return [(row[0], _stored(row[1:])) for row in conn.execute(query.order_by(alerts.c.id).limit(limit))]
+
+
+def incidents_of(conn: Connection, alert_ids: Collection[str]) -> set[int]:
+    """Return the numbers of the incidents that hold these alerts now; an alert that is not stored has none."""
+    found = conn.execute(_INCIDENTS_OF, {"ids": sorted(alert_ids)}).scalars()
+    return {number for number in found if number is not None}
 
 
 def from_row(row: Mapping[str, Any]) -> Alert:

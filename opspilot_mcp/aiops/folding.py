@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, select, tuple_, update
 
 from opspilot_mcp.aiops import alerts, correlator, incidents, runbooks, silences
 from opspilot_mcp.aiops.alerts import Alert, Placed, Received
@@ -67,6 +67,25 @@ _UPDATE = Bulk(
         version=tables.incidents.c.version + bindparam("bump"),
     )
 )
+
+
+def _recovered() -> Select[Any]:
+    """Return the statement behind `recovery`: the latest words by condition, then what they say by incident."""
+    table = tables.alerts
+    ended = func.max(case((table.c.status == "resolved", table.c.ts_ms), else_=-1))
+    began = func.max(case((table.c.status == "firing", table.c.ts_ms), else_=-1))
+    conditions = (
+        select(table.c.incident_id, ended.label("ended_ms"), began.label("began_ms"))
+        .where(table.c.incident_id.in_(bindparam("numbers", expanding=True)))
+        .group_by(table.c.incident_id, table.c.fingerprint)
+        .subquery()
+    )
+    is_firing = case((conditions.c.began_ms > conditions.c.ended_ms, 1), else_=0)
+    query = select(conditions.c.incident_id, func.max(conditions.c.ended_ms).label("ended_ms"))
+    return query.group_by(conditions.c.incident_id).having(func.max(is_firing) == 0)
+
+
+_RECOVERED = _recovered()
 _SERVICES = select(tables.incident_services).where(
     tables.incident_services.c.incident_id.in_(bindparam("numbers", expanding=True))
 )
@@ -111,10 +130,11 @@ def _fold(
     placements = _receive(conn, held, batch, now=now)
     opened = _open(conn, held, batch, placements)
     merged = tuple((held.numbers[loser], held.numbers[to]) for one in placements for loser, to in one.merged)
+    regrouped = _moved_between(conn, held, placements).union(survivor for _, survivor in merged)
     _place(conn, held, placements, fresh, actor=actor, now=now)
     woken = join(conn, merged)
     views = held.views()
-    told = _told(held, batch, placements, merged)
+    told = _told(held, batch, placements, dict(merged), regrouped)
     reopened = write(conn, views, told._replace(fired={**told.fired, **woken}), books)
     correlator.save(conn, held, now=now)
     done = Folded(len(batch), _suppressed(placements), opened, told.touched, merged, reopened)
@@ -215,6 +235,16 @@ def _placed(one: Placement, numbers: Mapping[str, int]) -> Placed:
     )
 
 
+def _moved_between(conn: Connection, held: Correlator, placements: Sequence[Placement]) -> frozenset[int]:
+    """Return the incidents that later alerts moved alerts from or to. Ask before the new places are written."""
+    moved = {one.alert_id for placement in placements for one in placement.revised}
+    if not moved:
+        return frozenset()
+    told = (one for placement in placements for one in (placement, *placement.revised) if one.alert_id in moved)
+    places = {held.numbers[one.incident_key] for one in told if one.incident_key is not None}
+    return frozenset(places | alerts.incidents_of(conn, moved))
+
+
 def _suppressed(placements: Sequence[Placement]) -> Counter[str]:
     return Counter(one.reason.kind for one in placements if one.suppressed)
 
@@ -253,19 +283,19 @@ class Told(NamedTuple):
     fired: Mapping[int, int]  # the latest firing, in ms
     ended: Mapping[int, int]  # the latest resolve, in ms
     touched: tuple[int, ...]  # all that took an alert, in the order they did
-    regrouped: frozenset[int] | None  # those that gained or lost alerts in another way; None: it may be any
+    regrouped: frozenset[int]  # those that gained or lost alerts in another way
 
 
 def _told(
-    held: Correlator, batch: Sequence[Alert], placements: Sequence[Placement], merged: Sequence[tuple[int, int]]
+    held: Correlator,
+    batch: Sequence[Alert],
+    placements: Sequence[Placement],
+    ends: Mapping[int, int],
+    regrouped: frozenset[int],
 ) -> Told:
-    ends = dict(merged)
     fired: dict[int, int] = {}
     ended: dict[int, int] = {}
     touched: dict[int, None] = {}
-    # A placement that was revised says where the alert went, not where it came from.
-    is_revised = any(placement.revised for placement in placements)
-    regrouped = None if is_revised else frozenset(survivor for _, survivor in merged)
     for alert, placement in zip(batch, placements, strict=True):
         if placement.incident_key is None:
             continue
@@ -301,7 +331,7 @@ def write(conn: Connection, views: Mapping[int, View], told: Told, books: Sequen
 
 def _may_have_recovered(row: Any, told: Told) -> bool:
     """Whether its alerts must be asked: they are many, and mostly the latest word is that something fires."""
-    if told.regrouped is None or row.id in told.regrouped:
+    if row.id in told.regrouped:
         return True
     ended_ms = told.ended.get(row.id, -1)
     if told.fired.get(row.id, -1) > max(row.last_event_ms, ended_ms):
@@ -359,17 +389,8 @@ def recovery(conn: Connection, numbers: Iterable[int]) -> dict[int, int]:
 
     A condition (fingerprint) is over when its latest word by event time is "resolved"; late words change nothing.
     """
-    table = tables.alerts
-    ended = func.max(case((table.c.status == "resolved", table.c.ts_ms), else_=-1))
-    began = func.max(case((table.c.status == "firing", table.c.ts_ms), else_=-1))
-    query = select(table.c.incident_id, ended, began).where(table.c.incident_id.in_(list(numbers)))
-    last: dict[int, int] = {}
-    firing: set[int] = set()
-    for number, end_ms, begin_ms in conn.execute(query.group_by(table.c.incident_id, table.c.fingerprint)).all():
-        last[number] = max(end_ms, last.get(number, -1))
-        if begin_ms > end_ms:
-            firing.add(number)
-    return {number: end_ms for number, end_ms in last.items() if number not in firing}
+    found = conn.execute(_RECOVERED, {"numbers": list(numbers)})
+    return {row.incident_id: row.ended_ms for row in found}
 
 
 def _record(conn: Connection, done: Folded, members: Sequence[str], *, actor: str, now: int) -> None:

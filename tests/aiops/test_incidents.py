@@ -228,6 +228,18 @@ def test_a_late_word_about_the_past_does_not_undo_recovery(conn: Connection) -> 
     assert incidents.get(conn, "INC-1").recovered_ms == NOON + 60 * SECOND
 
 
+def test_an_incident_has_recovered_when_what_still_fires_moves_to_another_cause(conn: Connection) -> None:
+    estate(conn)
+    fold(conn, [fault(1), alert(2, at=50, service="shop")])
+    fold(conn, [fault(3, at=51, status="resolved")])
+    before = incidents.get(conn, "INC-1").recovered_ms
+
+    fold(conn, [alert(4, at=52, alertname="PodCrashLooping", summary="restarts")])
+
+    assert members(conn, 2) == {"a-2", "a-4"}
+    assert (before, incidents.get(conn, "INC-1").recovered_ms) == (None, NOON + 51 * SECOND)
+
+
 @pytest.mark.usefixtures("first")
 @pytest.mark.parametrize(("at", "state"), [(59, "resolved"), (60, "resolved"), (61, "open")])
 def test_only_an_alert_that_fires_after_the_resolve_reopens(conn: Connection, at: int, state: str) -> None:
