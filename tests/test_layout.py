@@ -99,6 +99,23 @@ def test_only_people_s_doors_import_the_gate() -> None:
     assert importers <= {"gate", "console", "commands"}
 
 
+def lines_of(node: ast.AST) -> int:
+    return (getattr(node, "end_lineno", None) or 0) - getattr(node, "lineno", 0) + 1
+
+
+def test_no_file_has_more_than_450_lines_and_no_function_more_than_60() -> None:
+    functions = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in SOURCES
+        if "versions" not in path.parts  # a migration is one list of tables
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_of(node) > 60
+    ]
+
+    assert functions == []
+    assert [str(path) for path in SOURCES if len(path.read_text().splitlines()) > 450] == []
+
+
 def loaded_after(code: str) -> list[str]:
     script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
