@@ -53,22 +53,9 @@ def propose(
     ticket is no longer at `expected_version`.
     """
     ticket = tickets.get(conn, ticket_id)
-    said = _body(conn, ticket, body)
-    if ticket.requester_id is None:
-        raise IllegalMove(f"{ticket.id} has no requester to answer. Import it with one, or answer outside this desk.")
-    new = NewProposal(
-        kind="reply",
-        subject=ticket.id,
-        # Proposing itself moves the ticket: that is no change a person should be warned of.
-        subject_version=ticket.version + _moves(ticket),
-        requester_id=ticket.requester_id,
-        channel=CHANNEL,
-        title=_title(ticket),
-        body=said,
-    )
     made, is_new = proposals.propose(
         conn,
-        new,
+        _reply_to(ticket, _body(conn, ticket, body)),
         principal=actor,
         now=now,
         per_hour=policy.limits.proposals_per_hour,
@@ -76,13 +63,36 @@ def propose(
         request={"reply": ticket.id, "body": body},
     )
     # After the key: a repeat of a call that did commit finds the ticket moved on, and must still get its answer.
-    if is_new and ticket.status == "closed":
-        raise IllegalMove(f"{ticket.id} is closed. Answer the ticket it was merged into, or open a new one.")
-    if is_new and body is None:
-        _refuse_twice(conn, ticket, made)
-    if is_new and expected_version is not None and expected_version != ticket.version:
-        raise Conflict(f"{ticket.id} is at version {ticket.version}, not {expected_version}. Read it again.")
+    if is_new:
+        _check_first(conn, ticket, made, is_drafted=body is None, expected_version=expected_version)
     return Proposed(made, is_new, _in_review(conn, ticket, is_new=is_new, policy=policy, now=now))
+
+
+def _reply_to(ticket: Ticket, body: str) -> NewProposal:
+    if ticket.requester_id is None:
+        raise IllegalMove(f"{ticket.id} has no requester to answer. Import it with one, or answer outside this desk.")
+    return NewProposal(
+        kind="reply",
+        subject=ticket.id,
+        # Proposing itself moves the ticket: that is no change a person should be warned of.
+        subject_version=ticket.version + _moves(ticket),
+        requester_id=ticket.requester_id,
+        channel=CHANNEL,
+        title=_title(ticket),
+        body=body,
+    )
+
+
+def _check_first(
+    conn: Connection, ticket: Ticket, made: Proposal, *, is_drafted: bool, expected_version: int | None
+) -> None:
+    """Raise where a reply that is proposed for the first time may not be."""
+    if ticket.status == "closed":
+        raise IllegalMove(f"{ticket.id} is closed. Answer the ticket it was merged into, or open a new one.")
+    if is_drafted:
+        _refuse_twice(conn, ticket, made)
+    if expected_version is not None and expected_version != ticket.version:
+        raise Conflict(f"{ticket.id} is at version {ticket.version}, not {expected_version}. Read it again.")
 
 
 def _body(conn: Connection, ticket: Ticket, given: str | None) -> str:
