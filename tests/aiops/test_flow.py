@@ -311,6 +311,7 @@ with conn.begin():
 """
 
 
+@pytest.mark.long
 def test_the_seed_of_hashes_changes_nothing(tmp_path: Path) -> None:
     dumps = [
         subprocess.run(

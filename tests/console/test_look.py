@@ -88,7 +88,16 @@ async def desk(house: House) -> None:
     await house.gate.sync(now=now)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (768, False), (1280, False), (1280, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        (390, True),
+        (1280, False),
+        pytest.param(390, False, marks=pytest.mark.long),
+        pytest.param(768, False, marks=pytest.mark.long),
+        pytest.param(1280, True, marks=pytest.mark.long),
+    ],
+)
 async def test_every_page_fits_can_be_read_and_names_what_it_offers(
     desk: None, address: str, open_chromium: Open, width: int, dark: bool
 ) -> None:

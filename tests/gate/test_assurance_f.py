@@ -14,6 +14,10 @@ from tests.gate.conftest import MINUTE, NOON, House, check_invariant
 from tests.gate.sinks import web_server
 
 REPO = Path(__file__).parents[2]
+# The worst moment always, the others with the slow forms: tests/assurance kills at every one of them too.
+WORST_FIRST = [
+    label if label == "after_send" else pytest.param(label, marks=pytest.mark.long) for label in CRASH_LABELS
+]
 CODE = (
     "import asyncio, sys\nfrom pathlib import Path\nfrom opspilot_mcp.gate.service import Gate\n"
     "async def go():\n"
@@ -65,7 +69,7 @@ async def test_f01_kill_in_a_dispatcher_of_a_webhook_that_may_repeat_nothing(hou
     check_invariant(house.root, sink.bodies)
 
 
-@pytest.mark.parametrize("label", CRASH_LABELS)
+@pytest.mark.parametrize("label", WORST_FIRST)
 async def test_f01_kill_in_a_dispatcher_of_a_webhook_that_drops_repeats(house: House, label: str) -> None:
     with web_server() as sink:
         await house.settings(_settings(sink.port, idempotent=True))
@@ -77,7 +81,7 @@ async def test_f01_kill_in_a_dispatcher_of_a_webhook_that_drops_repeats(house: H
     check_invariant(house.root, list(set(sink.bodies)))
 
 
-@pytest.mark.parametrize("label", CRASH_LABELS)
+@pytest.mark.parametrize("label", WORST_FIRST)
 async def test_f01_kill_in_a_dispatcher_of_files(house: House, label: str) -> None:
     await house.settings(_settings(1, idempotent=False))
 

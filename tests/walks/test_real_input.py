@@ -43,6 +43,7 @@ async def ask(agent: Client[Any], name: str, **arguments: Any) -> dict[str, Any]
     return answer.structured_content
 
 
+@pytest.mark.long
 async def test_real_tickets_and_alerts_reach_a_signed_file(tmp_path: Path) -> None:
     home = tmp_path / "home"
     imported = command(home, "import", "tickets", str(TICKETS), "--json")
