@@ -128,6 +128,7 @@ def approver_add(
     """Register NAME, vouched for by an approver who signs in (`--as`)."""
 
     async def work() -> None:
+        approvers.check_name(name)
         async with open_gate(_root(home)) as gate:
             voucher = await _sign_in(gate, who, passphrase_file)
             _say(f"Now {name} chooses a passphrase.")
@@ -254,15 +255,14 @@ def approve(
         async with open_gate(_root(home)) as gate:
             await _take_new(gate)
             view = await gate.view(message_id)
-            typed = recipient
-            if view.asks_for_recipient and typed is None and passphrase_file is not None:
+            must_type = view.asks_for_recipient and recipient is None
+            if must_type and passphrase_file is not None:
                 raise InvalidInput(
                     f"{message_id} is high risk and you sign alone: name its recipient with --recipient, exactly as "
                     f"`gate show {message_id}` shows it."
                 )
             _say(screen.whole(view))
-            if view.asks_for_recipient and typed is None:
-                typed = _ask("High risk. Type the recipient exactly as shown: ")
+            typed = _ask("High risk. Type the recipient exactly as shown: ") if must_type else recipient
             session = await _sign_in(gate, who, passphrase_file)
             decision = await gate.approve_as(
                 session,
@@ -310,8 +310,10 @@ def edit(
 def _text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read as UTF-8 text. Check the file.") from error
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read ({error.strerror}). Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is not UTF-8 text. Save it as UTF-8.") from error
 
 
 def _simple(home: Path | None, decide: Callable[[Gate], Awaitable[Decision]]) -> None:
