@@ -1,6 +1,5 @@
 """A house whose every sink is watched: after each test the invariant is checked over all bytes that left."""
 
-import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -20,28 +19,14 @@ from tests.assurance.forks import Dispatchers, open_forks
 from tests.assurance.sinks import HOOK_SECRET, Sinks, open_sinks
 from tests.conftest import FakeClock, lend
 from tests.console.conftest import ana, app, open_browser, stranger, time
-from tests.gate.conftest import NOON, House, make_house, open_house
+from tests.gate.conftest import NOON, House, open_house, template
 
-__all__ = ["ana", "app", "open_browser", "stranger", "time"]  # fixtures
+__all__ = ["ana", "app", "open_browser", "stranger", "template", "time"]  # fixtures
 
 BENCH = Path(os.environ.get("OPSPILOT_BENCH", Path(__file__).parents[3] / "shared" / "bench"))
 ALIASES = Policy.model_validate(
     {"channels": {"replies": "smtp", "oncall": "slack", "hook": "webhook"}, "limits": {"proposals_per_hour": 10_000}}
 )
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home set up once and copied for each test: scrypt and the migrations cost a second."""
-    root = tmp_path_factory.mktemp("template") / "home"
-
-    async def make() -> None:
-        made = await make_house(root)
-        await made.gate.close()
-        await made.desk.close()
-
-    asyncio.run(make())
-    return root
 
 
 @pytest.fixture
