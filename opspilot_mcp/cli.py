@@ -1,6 +1,7 @@
 """The operator's door: every command of `opspilot-mcp`. The gate's commands load only when asked for."""
 
 import asyncio
+import io
 import os
 import shlex
 import sys
@@ -48,6 +49,7 @@ cli.command("opspilot_mcp.commands.restoring:restore", name="restore", help="Mak
 def run(argv: list[str]) -> int:
     """Run one command; returns the exit code: 0 done, 1 done in part, 2 refused."""
     os.umask(0o077)
+    _show_what_cannot_be_drawn()
     try:
         code = cli(argv, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()  # a full disk is told here, not by the interpreter as it ends
@@ -71,6 +73,13 @@ def run(argv: list[str]) -> int:
         sys.stderr.write(f"opspilot-mcp: Cannot read or write{where}: {error.strerror}. Check path and free space.\n")
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _show_what_cannot_be_drawn() -> None:
+    """Let a letter that this terminal's encoding lacks come out as its code, not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _let_go_of_stdout() -> None:

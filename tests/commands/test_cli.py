@@ -166,6 +166,19 @@ def test_an_answer_that_cannot_be_written_is_told_in_one_line(home: Path) -> Non
     )
 
 
+def test_a_letter_the_terminal_cannot_draw_comes_out_as_its_code(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text('{"services": ["db"]}')
+    alert = {"id": "a1", "alertname": "Störung", "ts": 1_700_000_000, "service": "db"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(alert, ensure_ascii=False) + "\n")
+
+    done = shell(
+        home, f"$OPSPILOT import alerts {tmp_path}/in.jsonl --correlate; PYTHONIOENCODING=ascii $OPSPILOT correlate"
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"St\xf6rung at db" in done.stdout
+
+
 @pytest.mark.parametrize("option", ["--out", "--incidents", "--html"])
 def test_a_replay_looks_where_it_will_write_before_it_works(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str

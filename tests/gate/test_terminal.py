@@ -205,6 +205,21 @@ async def test_audit_verify_tells_by_its_exit_code(house: House) -> None:
     assert gate(house.root, "audit", "verify").returncode == 1
 
 
+async def test_a_text_that_is_not_there_is_told_apart_from_one_of_another_encoding(
+    house: House, passphrase_file: Path, tmp_path: Path
+) -> None:
+    message_id = await _proposed(house)
+    (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1"))
+    signer = ("--as", "ana", "--passphrase-file", str(passphrase_file))
+
+    said = [
+        gate(house.root, "edit", message_id, str(tmp_path / name), *signer).stderr for name in ("none", "latin.txt")
+    ]
+
+    assert b"No such file" in said[0]
+    assert b"is not UTF-8 text" in said[1]
+
+
 async def test_status_says_whether_anything_is_there_to_send(house: House) -> None:
     alone = gate(house.root, "status").stdout.decode()
     await house.gate.beat(now=clock.now_ms())
