@@ -41,7 +41,8 @@ class Dot(NamedTuple):
 def page(dots: Sequence[Dot], views: Sequence[View]) -> str:
     """Return the whole page. Every name in it is escaped: they come from strangers."""
     colours = _colours(dots)
-    note = f"{len(dots):,} alerts, {len(views):,} incidents, {sum(v.pages for v in views):,} pages."
+    counts = {"alert": len(dots), "incident": len(views), "page": sum(view.pages for view in views)}
+    note = f"{', '.join(f'{count:,} {name}' + 's' * (count != 1) for name, count in counts.items())}."
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Storm</title>"
         f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style></head><body>"

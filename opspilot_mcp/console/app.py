@@ -123,17 +123,22 @@ def _routes() -> list[Route | Mount]:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     words = {404: "There is no such page.", 405: "This page cannot be used that way."}
-    return _error(request, error.status_code, words.get(error.status_code, error.detail))
+    title = "Not found" if error.status_code == 404 else "Not done"
+    return _error(request, error.status_code, words.get(error.status_code, error.detail), title=title)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+    if isinstance(error, NotFound):  # its next step is a tool's name, which no person can call
+        first, _, _ = str(error).partition(". ")
+        return _error(request, status, f"{first.rstrip('.')}.", title="Not found")
     return _error(request, status, str(error))
 
 
-def _error(request: Request, status: int, sentence: str) -> Response:
+def _error(request: Request, status: int, sentence: str, *, title: str = "Not done") -> Response:
     here: Door = request.app.state.door
-    return HTMLResponse(here.env.get_template("error.html").render(sentence=sentence), status)
+    page = here.env.get_template("error.html").render(sentence=sentence, title=title)
+    return HTMLResponse(page, status)
 
 
 @contextlib.asynccontextmanager

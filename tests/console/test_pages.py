@@ -225,6 +225,16 @@ async def test_the_check_of_the_record_holds_the_desk_against_what_the_gate_note
     assert "The desk's record. First bad row: 1" in ana.words
 
 
+@pytest.mark.parametrize("path", ["/tickets/T-9", "/incidents/INC-9", "/messages/PR-9", "/nowhere"])
+async def test_a_page_that_is_not_there_leads_a_person_on_and_names_no_tool(ana: Browser, path: str) -> None:
+    answer = await ana.get(path)
+
+    assert answer.status_code == 404
+    assert "Not found" in ana.words
+    assert "_" not in ana.words
+    assert 'href="/tickets"' in ana.page
+
+
 async def test_empty_lines_of_a_stranger_are_counted_and_not_drawn(ana: Browser, house: House) -> None:
     ticket = await house.desk.write(stored_ticket, now=NOON, body="first" + "\n" * 3000 + "last")
 
