@@ -32,7 +32,7 @@ NOW = 1_790_000_000_000
 HERE = Path(__file__).parent
 BARE = [sys.executable, str(HERE / "bare_server.py")]
 OURS = [sys.executable, "-m", "opspilot_mcp"]
-WORDS = ("invoice", "export", "login", "payment", "report", "calendar", "printer", "sync")
+WORDS: tuple[str, ...] = ("invoice", "export", "login", "payment", "report", "calendar", "printer", "sync")
 WORDS += ("dashboard", "password", "webhook", "billing", "seat", "api")
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",

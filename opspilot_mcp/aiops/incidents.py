@@ -232,7 +232,7 @@ def climb(conn: Connection, before: Incident, tier: Tier, *, actor: str, now: in
 
 
 def _change(conn: Connection, before: Incident, values: dict[str, object]) -> bool:
-    """Set `values` if nobody changed the incident since; the version counts up."""
+    """Set `values` and count the version up; False when somebody changed the incident since."""
     result = conn.execute(
         update(incidents)
         .where(

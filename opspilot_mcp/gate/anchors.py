@@ -52,7 +52,10 @@ class Notes:
 
 
 async def take(db: Db, desk: Desk, *, now: int) -> bool:
-    """Note the desk's newest row when it is another than the last one noted; a desk that cannot be read is left."""
+    """Note the desk's newest row when it is another than the last one noted; returns whether it did.
+
+    A desk that cannot be read is left.
+    """
     try:
         found = await desk.read(newest)
     except OpsPilotError:

@@ -389,7 +389,10 @@ def release(conn: Connection, authority: Authority, session: Session, *, now: in
 
 
 def accept_clock(conn: Connection, authority: Authority, session: Session, *, now: int) -> bool:
-    """Put the high-water mark back to `now`; every signature in force is void, so none comes to life again."""
+    """Put the high-water mark back to `now`; False when it is not ahead.
+
+    Every signature in force is void, so that none comes to life again.
+    """
     standing = state.read(conn)
     if now >= standing.high_water_ms:
         return False

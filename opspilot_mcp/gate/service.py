@@ -162,7 +162,10 @@ class Gate:
         await self.desk.write(proposals.beat, now=now, killed=standing.killed_by is not None, detail=detail)
 
     async def check_restored(self, *, now: int) -> bool:
-        """Quarantine the gate when its database is older than its checkpoints. Raises GateReplaced."""
+        """Quarantine the gate when its database is older than its checkpoints; True when it was.
+
+        Raises GateReplaced.
+        """
         self._check_file()
         last, last_hash = self.checkpoints.last()
         if not last:
@@ -285,19 +288,19 @@ class Gate:
         return await self._decide(decisions.resolve, self.authority, session, message_id, was_sent=was_sent, now=now)
 
     async def kill(self, *, by: str, now: int) -> bool:
-        """Stop everything at once."""
+        """Stop everything at once; False when it was stopped already."""
         return await self._decide(decisions.kill, by=by, now=now)
 
     async def release(self, session: Session, *, now: int) -> bool:
-        """Let messages leave again."""
+        """Let messages leave again; False when nothing was stopped."""
         return await self._decide(decisions.release, self.authority, session, now=now)
 
     async def end_quarantine(self, session: Session, *, now: int) -> bool:
-        """End the quarantine after a restore."""
+        """End the quarantine after a restore; False when there was none."""
         return await self._decide(decisions.end_quarantine, self.authority, session, now=now)
 
     async def accept_clock(self, session: Session, *, now: int) -> bool:
-        """Let the clock run from `now` again after it had jumped ahead."""
+        """Let the clock run from `now` again after it had jumped ahead; False when it had not."""
         return await self._decide(decisions.accept_clock, self.authority, session, now=now)
 
     async def quarantine(self, why: str, *, now: int) -> None:

@@ -157,7 +157,8 @@ def set_mirrored(conn: Connection, told: Sequence[tuple[Message, str, str | None
 def check_restored(conn: Connection, last: int, last_hash: str, *, now: int) -> bool:
     """Quarantine a database older than its own checkpoints: what it calls waiting may have left already.
 
-    `last` and `last_hash` were read from the checkpoint file before this transaction began.
+    Returns whether that was done now. `last` and `last_hash` were read from the checkpoint file before this
+    transaction began.
     """
     if last == 0 or state.read(conn).quarantine:
         return False
