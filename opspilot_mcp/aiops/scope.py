@@ -28,7 +28,7 @@ class Scope:
         self.by_lone: dict[tuple[str, str], str] = {}
         self._at: dict[str, dict[str, None]] = {}  # entity, host, change or shared cause -> keys
         self._faulty: dict[str, dict[str, None]] = {}  # entity with a fault -> keys
-        self._harmed: dict[str, dict[str, int]] = {}  # the same entities -> the services such a fault can reach
+        self._reached: dict[str, dict[str, None]] = {}  # service -> the entities with a fault that can reach it
         self._causeless: dict[str, None] = {}  # keys of incidents without a fault
         self._latest: dict[str, None] = {}  # keys by last use, the newest last
 
@@ -69,7 +69,8 @@ class Scope:
         at = self._faulty.get(place)
         if at is None:
             self._faulty[place] = {key: None}
-            self._harmed[place] = self._topology.harmed_by(place)
+            for service in self._topology.harmed_by(place):
+                self._reached.setdefault(service, {})[place] = None
         else:
             at[key] = None
 
@@ -89,7 +90,7 @@ class Scope:
             if s.service is not None:
                 names += topology.callees.get(s.service, ())
                 names += topology.callers.get(s.service, ())
-                for place in [place for place, harmed in self._harmed.items() if s.service in harmed]:
+                for place in self._reached.get(s.service, ()):
                     keys.update(self._faulty[place])
         for name in names:
             if name in self._at:
@@ -175,9 +176,12 @@ class Scope:
         self.by_lone = {k: v for k, v in self.by_lone.items() if v != key} if incident.lone else self.by_lone
 
     def _forgive(self, key: str, place: str) -> None:
+        if place not in self._faulty:
+            return
         self._leave(self._faulty, place, key)
         if place not in self._faulty:
-            self._harmed.pop(place, None)
+            for service in self._topology.harmed_by(place):
+                self._leave(self._reached, service, place)
 
     @staticmethod
     def _leave(index: dict[str, dict[str, None]], name: str, key: str) -> None:

@@ -69,6 +69,7 @@ class Topology:
         self._runs_on = _adjacency((self.instances.get(i, i), h) for i, h in self.host_of.items())
         self.replicas = _adjacency((s, i) for i, s in self.instances.items())
         self.maintenance = tuple(sorted(maintenance))
+        self._named = {name: name for name in self.services} | self.instances  # a word -> the service it names
         self._alias = _aliases(self.services)
         self._subjects: dict[tuple[str | None, str | None, str | None, str | None], Subject] = {}
         self._mentions: dict[tuple[str, str | None], tuple[str, ...]] = {}
@@ -129,9 +130,9 @@ class Topology:
         """Return the services a text names besides `but`, in order, each once; an instance names its service."""
         known = self._mentions.get((text, but))
         if known is None:
-            words = (word.strip(".:/-") for word in _WORD.findall(text[:TEXT_SCANNED]))
-            named = dict.fromkeys(self.instances.get(word, word) for word in words)
-            known = tuple(name for name in named if name != but and name in self.services)
+            words = [word.strip(".:/-") for word in _WORD.findall(text[:TEXT_SCANNED])]
+            named = dict.fromkeys(map(self._named.get, words))
+            known = tuple(name for name in named if name is not None and name != but)
             if len(self._mentions) >= CACHE_LIMIT:
                 self._mentions.clear()
             self._mentions[(text, but)] = known
