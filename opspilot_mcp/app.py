@@ -14,7 +14,7 @@ from opspilot_mcp import clock
 from opspilot_mcp import policy as policies
 from opspilot_mcp.aiops import incidents, runbooks
 from opspilot_mcp.aiops.runbooks import Runbook
-from opspilot_mcp.desk import flow
+from opspilot_mcp.desk import flow, promises
 from opspilot_mcp.engines import Engine, pricing, templates
 from opspilot_mcp.engines.pricing import Price
 from opspilot_mcp.engines.templates import Macro
@@ -94,6 +94,22 @@ class App:
             log.warning("the sweep of due work failed: %s", error)
 
 
+async def _hold_promises(app: App) -> None:
+    """Compute open tickets anew, in short writes, where the policy promises something else than when that was done."""
+    try:
+        if await app.db.read(promises.are_held, app.policy):
+            return
+        after: int | None = 0
+        changed = 0
+        while after is not None:
+            after, count = await app.db.write(promises.hold, app.policy, after=after)
+            changed += count
+        await app.db.write(promises.settle, app.policy, changed=changed, actor=app.principal, now=app.now())
+    except OpsPilotError as error:
+        # What was asked for must not fail for it; the next start tries again.
+        log.warning("open tickets could not be held to the policy: %s", error)
+
+
 def _own_prices(policy: Policy) -> dict[str, Price]:
     return {model: Price.model_validate(part.model_dump()) for model, part in policy.engine.prices.items()}
 
@@ -115,6 +131,7 @@ async def open_app(settings: Settings, *, principal: str) -> AsyncIterator[App]:
     policy = policies.load(settings.policy_file)
     async with open_db(settings.desk_db, DESK) as db:
         app = App(db=db, policy=policy, settings=settings, principal=principal)
+        await _hold_promises(app)
         try:
             yield app
         finally:

@@ -1,19 +1,25 @@
-"""The desk's policy file: categories, SLA, routing, the triage gate, channel aliases, limits.
+"""The desk's policy file: categories, calendars, SLA, routing, the triage gate, channel aliases, limits.
 
 `policy.toml` is read once at start. An unknown or wrong key stops the process with its name and line.
 """
 
 import tomllib
-from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from opspilot_mcp import calendars
+from opspilot_mcp.calendars import Calendar
 from opspilot_mcp.errors import BadSetting, first_fault
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 PriorityName = Literal["P1", "P2", "P3", "P4"]
+
+_TEN_YEARS = 522  # weeks
+_MOST_HOLIDAYS = 1_000
 
 
 class _Part(BaseModel):
@@ -33,11 +39,64 @@ class DeskPart(_Part):
         return value
 
 
+class HoursPart(_Part):
+    """Open spans of the local wall clock by weekday; a day left out is closed."""
+
+    mon: tuple[str, ...] = ()
+    tue: tuple[str, ...] = ()
+    wed: tuple[str, ...] = ()
+    thu: tuple[str, ...] = ()
+    fri: tuple[str, ...] = ()
+    sat: tuple[str, ...] = ()
+    sun: tuple[str, ...] = ()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _are_spans(cls, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            raise ValueError('must be a list of spans, such as ["08:00-12:00", "13:00-17:00"]')
+        calendars.spans(value)
+        return tuple(value)
+
+
+class CalendarPart(_Part):
+    """When a desk is open."""
+
+    zone: str
+    holidays: tuple[date, ...] = Field(default=(), max_length=_MOST_HOLIDAYS)
+    hours: HoursPart
+
+    @field_validator("zone")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        return str(calendars.zone(value))
+
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _are_dates(cls, value: Any) -> tuple[date, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError('must be a list of local dates, such as ["2026-12-25"]')
+        return tuple(calendars.holiday(one) for one in value)
+
+    @model_validator(mode="after")
+    def _opens(self) -> "CalendarPart":
+        if not self.clock.week_minutes:
+            raise ValueError("is never open: give at least one weekday a span under its hours")
+        return self
+
+    @cached_property
+    def clock(self) -> Calendar:
+        """The calendar to count with."""
+        week = tuple(calendars.spans(getattr(self.hours, day)) for day in calendars.WEEKDAYS)
+        return Calendar(calendars.zone(self.zone), week, frozenset(self.holidays))
+
+
 class Promise(_Part):
-    """Minutes to the first response and to the resolution."""
+    """Minutes to the first response and to the resolution, of the calendar's open hours where one is named."""
 
     first_response_minutes: int = Field(ge=1, le=525_600)
     resolution_minutes: int = Field(ge=1, le=525_600)
+    calendar: Name | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> "Promise":
@@ -56,9 +115,6 @@ def _default_sla() -> dict[PriorityName, Promise]:
     return {
         name: Promise(first_response_minutes=first, resolution_minutes=last) for name, (first, last) in minutes.items()
     }
-
-
-SlaPolicy = Mapping[PriorityName, Promise]
 
 
 class RoutingPart(_Part):
@@ -104,10 +160,19 @@ class LimitsPart(_Part):
     proposals_per_hour: int = Field(default=60, ge=1, le=100_000)
 
 
+class _Misplaced(ValueError):
+    """What only the whole file shows to be wrong, with the dotted key it is about."""
+
+    def __init__(self, key: str, says: str) -> None:
+        super().__init__(says)
+        self.key = key
+
+
 class Policy(_Part):
     """Everything the operator decides. The defaults are a working desk."""
 
     desk: DeskPart = DeskPart()
+    calendars: dict[Name, CalendarPart] = {}
     sla: dict[PriorityName, Promise] = Field(default_factory=_default_sla)
     routing: RoutingPart = RoutingPart()
     gate: GatePart = GatePart()
@@ -126,7 +191,27 @@ class Policy(_Part):
             raise ValueError(f"[routing.owners] names {', '.join(unknown)}, which [desk] categories does not")
         if "replies" not in self.channels:
             raise ValueError("[channels] lacks replies, the alias that answers go through")
+        for name, promise in self.sla.items():
+            self._can_keep(name, promise)
         return self
+
+    def _can_keep(self, name: PriorityName, promise: Promise) -> None:
+        """Refuse a calendar that is not there, or whose hours would put the target out of reach."""
+        if promise.calendar is None:
+            return
+        if promise.calendar not in self.calendars:
+            known = ", ".join(sorted(self.calendars)) or "none yet"
+            raise _Misplaced(f"sla.{name}.calendar", f"names no calendar under [calendars], known: {known}")
+        clock = self.calendars[promise.calendar].clock
+        # A bound without a day to begin on: as if every holiday of the list stood in the way.
+        if promise.resolution_minutes + clock.holiday_minutes > _TEN_YEARS * clock.week_minutes:
+            says = f"needs more than ten years of the calendar {promise.calendar}: open it longer, or promise less"
+            raise _Misplaced(f"sla.{name}.resolution_minutes", says)
+
+    def clock_of(self, priority: PriorityName | None) -> Calendar | None:
+        """Return the calendar a priority is held to; None is around the clock. Without a priority it is P1's."""
+        name = self.sla[priority or "P1"].calendar
+        return None if name is None else self.calendars[name].clock
 
     def owner(self, category: str | None) -> str | None:
         """Return the queue that owns a category; None when nobody was named."""
@@ -155,15 +240,26 @@ def load(path: Path) -> Policy:
 def _explain(name: str, raw: str, error: ValidationError) -> str:
     place, says = first_fault(error)
     # A place in a list has no line of its own: the key that holds the list has.
-    keys = [str(key) for key in place if isinstance(key, str) and not key.startswith("[")]
+    keys = _misplaced(error) or [str(key) for key in place if isinstance(key, str) and not key.startswith("[")]
     where = f"{name} line {line}" if (line := _line_of(raw, keys)) else name
     return f"{where}: {'.'.join(keys) or 'the file'} {says}. Correct or remove it."
 
 
+def _misplaced(error: ValidationError) -> list[str]:
+    cause = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+    return cause.key.split(".") if isinstance(cause, _Misplaced) else []
+
+
 def _line_of(raw: str, keys: list[str]) -> int | None:
-    """Return the line that sets the last of `keys`, inside its table where that can be told."""
-    if not keys:
-        return None
+    """Return the line that sets the last of `keys`, or the table it is missing in, where that can be told."""
+    while keys:
+        if (line := _line_of_key(raw, keys)) is not None:
+            return line
+        keys = keys[:-1]
+    return None
+
+
+def _line_of_key(raw: str, keys: list[str]) -> int | None:
     table, lines = ".".join(keys[:-1]), raw.splitlines()
     inside = not table
     for at, line in enumerate(lines, 1):

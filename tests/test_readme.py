@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from opspilot_mcp import cli, settings
 from opspilot_mcp.gate.policy import FileChannel, GatePolicy, SlackChannel, SmtpChannel, WebhookChannel
-from opspilot_mcp.policy import Policy, Promise
+from opspilot_mcp.policy import CalendarPart, Policy, Promise
 from opspilot_mcp.server import SPECS
 from opspilot_mcp.tools.protocol import Spec
 
@@ -124,7 +124,11 @@ def keys_of(model: type[BaseModel], path: str = "") -> Iterator[str]:
             yield f"{path}{name}"
 
 
-POLICY_KEYS = {"sla": [f"sla.P1.{name}" for name in Promise.model_fields], "channels": ["channels.NAME"]}
+POLICY_KEYS = {
+    "calendars": [f"calendars.NAME.{name}" for name in CalendarPart.model_fields],
+    "sla": [f"sla.P1.{name}" for name in Promise.model_fields],
+    "channels": ["channels.NAME"],
+}
 
 
 @pytest.mark.parametrize("key", [*chain.from_iterable(POLICY_KEYS.get(key, [key]) for key in keys_of(Policy))])

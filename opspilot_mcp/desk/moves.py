@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -132,27 +133,26 @@ def status_values(
         allowed = ", ".join(sorted(MOVES[before.status])) or "nothing: open a new ticket"
         raise IllegalMove(f"{before.id} is {before.status}; from there it can become {allowed}.")
     values: dict[str, object] = {"status": status}
+    held_to = priority or before.priority
     if status == "pending":
         values["paused_ms"] = now
     elif before.paused_ms is not None:
-        values |= _resume(before, priority or before.priority, policy, now=now)
+        pauses = sla.merged([*before.pauses, (before.paused_ms, now)])
+        values |= {"paused_ms": None, "pauses": json.dumps(pauses), **_clock(before, held_to, policy, pauses)}
     if status in ("resolved", "closed"):
         values["resolved_ms"] = before.resolved_ms or now
     elif before.status == "resolved":
-        values["resolved_ms"] = None
+        # It was done, so no change of the policy has reached it since.
+        values |= {"resolved_ms": None, **_clock(before, held_to, policy, before.pauses)}
     return values
 
 
-def _resume(before: Ticket, priority: Priority | None, policy: Policy, *, now: int) -> dict[str, object]:
-    """Return the columns that start the clock again, the pause among those that are over.
-
-    A first response that was given keeps the target it had.
-    """
-    pauses = sla.merged([*before.pauses, (before.paused_ms or now, now)])
+def _clock(before: Ticket, priority: Priority | None, policy: Policy, pauses: Sequence[sla.Pause]) -> dict[str, object]:
+    """Return the due columns of a ticket whose clock runs again. A first response that was given keeps its target."""
     due = sla.targets(before.created_ms, priority, policy, pauses).model_dump()
     if before.responded_ms is not None:
         del due["first_response_due_ms"]
-    return {"paused_ms": None, "pauses": json.dumps(pauses), **due}
+    return due
 
 
 def add_note(

@@ -1,18 +1,24 @@
 """The SLA clock: a pure function of when a ticket came, its priority, its pauses and the policy.
 
-It stands still while the desk waits on the customer: a pause moves every open target by its own length, so a ticket
-never gains or loses time by waiting, nor does one that is late become later.
+It runs in the hours of the priority's calendar, around the clock where the policy names none, and stands still while
+the desk waits on the customer: a pause moves every open target by the open time inside it, so a ticket never gains or
+loses time by waiting, nor does one that is late become later.
 """
 
 from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from opspilot_mcp.clock import MAX_MS, MINUTE_MS
+from opspilot_mcp import calendars
+from opspilot_mcp.calendars import Calendar
+from opspilot_mcp.clock import DAY_MS, MAX_MS, MINUTE_MS
 from opspilot_mcp.policy import Policy, PriorityName
 
 # Added to the queue key of a paused ticket: behind every running one, still in order among themselves.
 PAUSED_BEHIND_MS = 10**15
+
+# A pause is counted no further than this from the ticket's arrival: a wrong clock must not make counting endless.
+_COUNTED_MS = 36_525 * DAY_MS
 
 IN_QUEUE = frozenset({"open", "in_review", "human_review", "escalated", "pending"})
 
@@ -42,16 +48,20 @@ def targets(
     with the first response, or after it, moves the resolution alone: what was late stays late.
     """
     promise = policy.sla[priority or "P1"]
+    clock = policy.clock_of(priority)
     before = [pause for pause in pauses if responded_ms is None or pause[0] < responded_ms]
     return Targets(
-        first_response_due_ms=_due(created_ms, promise.first_response_minutes, before),
-        resolution_due_ms=_due(created_ms, promise.resolution_minutes, pauses),
+        first_response_due_ms=_due(clock, created_ms, promise.first_response_minutes, before),
+        resolution_due_ms=_due(clock, created_ms, promise.resolution_minutes, pauses),
     )
 
 
-def _due(created_ms: int, minutes: int, pauses: Iterable[Pause]) -> int:
-    waited = sum(end - max(start, created_ms) for start, end in merged(pauses) if end > created_ms)
-    return min(created_ms + minutes * MINUTE_MS + waited, MAX_MS)
+def _due(clock: Calendar | None, created_ms: int, minutes: int, pauses: Iterable[Pause]) -> int:
+    latest = created_ms + _COUNTED_MS
+    waited = sum(
+        calendars.open_between(clock, max(start, created_ms), min(end, latest)) for start, end in merged(pauses)
+    )
+    return min(calendars.after(clock, created_ms, minutes * MINUTE_MS + waited), MAX_MS)
 
 
 def merged(pauses: Iterable[Pause]) -> tuple[Pause, ...]:
@@ -63,6 +73,11 @@ def merged(pauses: Iterable[Pause]) -> tuple[Pause, ...]:
         elif start < end:
             apart.append((start, end))
     return tuple(apart)
+
+
+def left_ms(due_ms: int, at_ms: int, clock: Calendar | None) -> int:
+    """Return the open time from `at_ms` to the due instant; negative, and how late it is, once that has passed."""
+    return calendars.open_between(clock, at_ms, due_ms) - calendars.open_between(clock, due_ms, at_ms)
 
 
 def next_due(due: Targets, *, responded: bool, resolved: bool) -> tuple[str, int] | None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -358,16 +358,21 @@ def change(conn: Connection, ticket: Ticket, values: dict[str, object], *, now: 
 
     The clock's columns follow: `next_due_ms` and the queue key are recomputed from the values that result.
     """
-    after = {**ticket.model_dump(), **values}
+    place = placed({**ticket.model_dump(), **values})
+    won = conn.execute(
+        update(tickets)
+        .where(tickets.c.id == ticket.number, tickets.c.version == ticket.version)
+        .values(**values, version=ticket.version + 1, updated_ms=now, **place)
+    ).rowcount
+    return won == 1
+
+
+def placed(after: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return `next_due_ms` and `queue_key` of a ticket with these columns."""
     due = sla.Targets(
         first_response_due_ms=after["first_response_due_ms"], resolution_due_ms=after["resolution_due_ms"]
     )
     left = sla.next_due(due, responded=after["responded_ms"] is not None, resolved=after["resolved_ms"] is not None)
     next_due_ms = left[1] if left else None
     key = sla.queue_key(after["status"], next_due_ms, is_paused=after["paused_ms"] is not None)
-    won = conn.execute(
-        update(tickets)
-        .where(tickets.c.id == ticket.number, tickets.c.version == ticket.version)
-        .values(**values, version=ticket.version + 1, updated_ms=now, next_due_ms=next_due_ms, queue_key=key)
-    ).rowcount
-    return won == 1
+    return {"next_due_ms": next_due_ms, "queue_key": key}
