@@ -62,7 +62,6 @@ class Around(BaseModel):
     history: list[dict[str, object]]
     next: Message | None
     is_mine: bool
-    people: int
 
 
 def around(conn: Connection, authority: Authority, message: Message, me: str) -> Around:
@@ -75,7 +74,6 @@ def around(conn: Connection, authority: Authority, message: Message, me: str) ->
         history=audit.newest(conn, limit=_HISTORY, subject=message.id),
         next=inbox.next_to_sign(conn, message.number),
         is_mine=has_two and approvers.is_same_person(me, message.principal),
-        people=len(names),
     )
 
 
