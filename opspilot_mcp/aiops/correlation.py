@@ -9,6 +9,7 @@ and how well? Does it tie two young incidents together? Does it name a cause tha
 what they were put to? Is it part of a second wave of an incident that should have calmed down?
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from math import log
 from typing import Any, NamedTuple
@@ -63,7 +64,8 @@ class Engine:
         self._scopes: dict[tuple[str, str], Scope] = {}
         self._home: dict[str, Scope] = {}  # key of an open incident -> its scope
         self._dirty: dict[str, None] = {}
-        self._ids: dict[str, str | None] = {}  # latest alert ids -> where they went
+        # Latest alert ids -> where they went. A plain dict looks past every id it has dropped for its oldest.
+        self._ids: OrderedDict[str, str | None] = OrderedDict()
         self._seq = 0
         self._swept = 0  # the ten minutes of arrival in which old incidents were closed last
 
@@ -81,7 +83,7 @@ class Engine:
         placed = self._place(scope, s)
         self._ids[alert.id] = placed.incident_key
         if len(self._ids) > IDS_KEPT:
-            del self._ids[next(iter(self._ids))]
+            self._ids.popitem(last=False)
         for loser, _ in placed.merged:
             self._home.pop(loser, None)
         return placed
