@@ -213,6 +213,11 @@ class Policy(_Part):
         name = self.sla[priority or "P1"].calendar
         return None if name is None else self.calendars[name].clock
 
+    def hours_of(self, priority: PriorityName | None) -> str:
+        """Return what a priority's time is counted in, such as `office hours, Europe/Berlin`."""
+        name = self.sla[priority or "P1"].calendar
+        return "around the clock" if name is None else f"{name} hours, {self.calendars[name].zone}"
+
     def owner(self, category: str | None) -> str | None:
         """Return the queue that owns a category; None when nobody was named."""
         return self.routing.owners.get(category) if category else None

@@ -17,6 +17,7 @@ from opspilot_mcp.commands import printing
 from opspilot_mcp.engines import templates
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.packaged import own_or_packaged
+from opspilot_mcp.policy import Policy
 from opspilot_mcp.settings import Settings
 from opspilot_mcp.store import sqlite
 from opspilot_mcp.store.db import open_db
@@ -85,12 +86,29 @@ def _files(settings: Settings) -> Iterator[Check]:
         policy = policies.load(settings.policy_file)
         origin = "policy.toml" if settings.policy_file.exists() else "the defaults; there is no policy.toml"
         yield Check("ok", "policy", f"{len(policy.desk.categories)} categories, from {origin}.")
+        yield from _promises(policy)
         books = runbooks.load(own_or_packaged(settings.runbooks, "runbooks"))
         yield Check("ok", "runbooks", f"{len(books)}, {_whose(settings.runbooks)}")
         macros = templates.load(own_or_packaged(settings.macros, "macros"))
         yield Check("ok", "macros", f"{len(macros)}, {_whose(settings.macros)}")
     except OpsPilotError as error:
         yield Check("problem", "files", str(error))
+
+
+def _promises(policy: Policy) -> Iterator[Check]:
+    """Yield the calendars, and what each priority is held to. Hours: `40 h` of a calendar are no day and a half."""
+    for name, one in sorted(policy.calendars.items()):
+        last = f"last holiday {max(one.holidays)}" if one.holidays else "no holidays"
+        yield Check("ok", "calendar", f"{name}: {one.zone}, open {_hours(one.clock.week_minutes)} a week, {last}.")
+    for priority, promise in sorted(policy.sla.items()):
+        first, last = _hours(promise.first_response_minutes), _hours(promise.resolution_minutes)
+        says = f"First response in {first}, resolution in {last}, {policy.hours_of(priority)}."
+        yield Check("ok", f"clock {priority}", says)
+
+
+def _hours(minutes: int) -> str:
+    hours, rest = divmod(minutes, 60)
+    return " ".join(part for part in (f"{hours} h" if hours else "", f"{rest} min" if rest else "") if part)
 
 
 def _whose(folder: Path) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from opspilot_mcp.aiops.incidents import Incident
 from opspilot_mcp.clock import human_span, iso, iso_or_none
+from opspilot_mcp.desk import sla
 from opspilot_mcp.desk.queue import COUNT_UP_TO, Page
 from opspilot_mcp.desk.tickets import Message, Ticket
 from opspilot_mcp.insights.impact import Evidence, Suggestion
 from opspilot_mcp.insights.impact import Link as Linked
+from opspilot_mcp.policy import Policy
 from opspilot_mcp.proposals import Proposal
 from opspilot_mcp.store import ids
 from opspilot_mcp.tools import untrusted
@@ -200,7 +202,7 @@ def _sentences(why: Sequence[str]) -> list[str] | None:
     return [untrusted.line(sentence, 240) or "" for sentence in why] or None
 
 
-def ticket_row(ticket: Ticket, *, now: int) -> TicketRow:
+def ticket_row(ticket: Ticket, *, policy: Policy, now: int) -> TicketRow:
     return TicketRow(
         id=ticket.id,
         untrusted_subject=untrusted.line(ticket.subject, 80),
@@ -210,20 +212,21 @@ def ticket_row(ticket: Ticket, *, now: int) -> TicketRow:
         tier=ticket.tier,
         assignee=ticket.assignee,
         next_target=ticket.next_target if ticket.next_due_ms is not None else None,
-        time_left=_left(ticket, now),
+        time_left=_left(ticket, policy, now),
         paused=True if ticket.paused_ms is not None else None,
     )
 
 
-def _left(ticket: Ticket, now: int) -> str | None:
-    """Return the time to the next promise; it stands still while the desk waits on the customer."""
+def _left(ticket: Ticket, policy: Policy, now: int) -> str | None:
+    """Return the open time to the next promise; it stands still while the desk waits on the customer."""
     if ticket.next_due_ms is None:
         return None
-    return human_span(ticket.next_due_ms - (ticket.paused_ms if ticket.paused_ms is not None else now))
+    at_ms = ticket.paused_ms if ticket.paused_ms is not None else now
+    return human_span(sla.left_ms(ticket.next_due_ms, at_ms, policy.clock_of(ticket.priority)))
 
 
-def queue_answer(page: Page, *, now: int) -> QueueAnswer:
-    rows = [ticket_row(ticket, now=now) for ticket in page.tickets]
+def queue_answer(page: Page, *, policy: Policy, now: int) -> QueueAnswer:
+    rows = [ticket_row(ticket, policy=policy, now=now) for ticket in page.tickets]
     matching = f"over {COUNT_UP_TO}" if page.matching is None else str(page.matching)
     left_out = None
     if page.next_cursor:
@@ -249,6 +252,7 @@ _AS_STORED = set(_STORED_NAMES.split())
 def ticket_answer(
     ticket: Ticket,
     *,
+    policy: Policy,
     now: int,
     body_limit: int,
     why: Sequence[str] = (),
@@ -264,7 +268,7 @@ def ticket_answer(
     return TicketAnswer(
         **ticket.model_dump(include=_AS_STORED),
         id=ticket.id,
-        clock=_clock(ticket, now),
+        clock=_clock(ticket, policy, now),
         merged_into=ids.shown("T", ticket.merged_into) if ticket.merged_into else None,
         untrusted_requester=untrusted.line(who) if ticket.requester_address else None,
         untrusted_subject=untrusted.line(ticket.subject),
@@ -274,20 +278,20 @@ def ticket_answer(
         untrusted_why=_sentences(why),
         thread=[said(message, untrusted.THREAD_BODY) for message in thread] or None,
         thread_left_out=thread_left_out or None,
-        similar=[ticket_row(one, now=now) for one in similar] or None,
+        similar=[ticket_row(one, policy=policy, now=now) for one in similar] or None,
         explained_by=[link_row(one.incident, one) for one in linked] or None,
         may_be_explained_by=[link(one.incident, one) for one in incidents] or None,
         approvals=[approval_row(one) for one in approvals] or None,
     )
 
 
-def _clock(ticket: Ticket, now: int) -> Clock:
+def _clock(ticket: Ticket, policy: Policy, now: int) -> Clock:
     return Clock(
         created=iso(ticket.created_ms),
         first_response_due=iso(ticket.first_response_due_ms),
         resolution_due=iso(ticket.resolution_due_ms),
         next_target=ticket.next_target if ticket.next_due_ms is not None else None,
-        time_left=_left(ticket, now),
+        time_left=_left(ticket, policy, now),
         paused=True if ticket.paused_ms is not None else None,
         breached=ticket.breached or None,
         responded=iso_or_none(ticket.responded_ms),

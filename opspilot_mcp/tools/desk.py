@@ -13,6 +13,7 @@ from opspilot_mcp.desk.queue import QueueFilter
 from opspilot_mcp.desk.tickets import NewTicket
 from opspilot_mcp.errors import InvalidInput
 from opspilot_mcp.insights import impact
+from opspilot_mcp.policy import Policy
 from opspilot_mcp.store import ids
 from opspilot_mcp.tools import answers, untrusted
 from opspilot_mcp.tools.answers import (
@@ -44,13 +45,14 @@ async def list_open_tickets(
     limit: Limit = 20,
     cursor: Annotated[str | None, Field(max_length=40)] = None,
 ) -> QueueAnswer:
-    """The queue, most at risk first: the ticket whose next SLA target falls due soonest on top, paused ones last."""
+    """The queue, most at risk first: the ticket whose next SLA target falls due soonest on top, paused ones last.
+    time_left is open time where the priority keeps business hours."""
     app = app_of(ctx)
     wanted = QueueFilter(
         status=status, priority=priority, category=category, tier=tier, assignee=assignee, untriaged=untriaged
     )
     page = await app.read(queue.page, wanted, cursor=cursor, limit=limit)
-    return answers.queue_answer(page, now=app.now())
+    return answers.queue_answer(page, policy=app.policy, now=app.now())
 
 
 async def get_ticket(
@@ -60,16 +62,17 @@ async def get_ticket(
 ) -> TicketAnswer:
     """One ticket: text, thread, draft, triage and why, clock, approvals."""
     app = app_of(ctx)
-    return await app.read(ticket_page, ticket_id, full=full, now=app.now())
+    return await app.read(ticket_page, ticket_id, full=full, policy=app.policy, now=app.now())
 
 
-def ticket_page(conn: Connection, ticket_id: str, *, full: bool, now: int) -> TicketAnswer:
+def ticket_page(conn: Connection, ticket_id: str, *, full: bool, policy: Policy, now: int) -> TicketAnswer:
     ticket = tickets.get(conn, ticket_id)
     shown = 50 if full else 5
     draft = tickets.latest_draft(conn, ticket.number)
     messages, left_out = tickets.thread(conn, ticket.number, limit=shown)
     return answers.ticket_answer(
         ticket,
+        policy=policy,
         now=now,
         body_limit=20_000 if full else untrusted.BODY,
         why=tickets.latest_why(conn, ticket.number),
@@ -93,11 +96,11 @@ async def search_tickets(
     if (text is None or not text.strip()) == (similar_to is None):
         raise InvalidInput("Give either text or similar_to.")
     app = app_of(ctx)
-    return await app.read(_search, text, similar_to, state=state, limit=limit, now=app.now())
+    return await app.read(_search, text, similar_to, state=state, limit=limit, policy=app.policy, now=app.now())
 
 
 def _search(
-    conn: Connection, words: str | None, similar_to: str | None, *, state: str, limit: int, now: int
+    conn: Connection, words: str | None, similar_to: str | None, *, state: str, limit: int, policy: Policy, now: int
 ) -> SearchAnswer:
     statuses = {"any": (), "open": tuple(sorted(tickets.OPEN)), "done": ("resolved", "closed")}[state]
     exclude = None
@@ -105,7 +108,7 @@ def _search(
         ticket = tickets.get(conn, similar_to)
         words, exclude = f"{ticket.subject}\n{ticket.body[:2000]}", ticket.number
     found = similar.search(conn, words or "", limit=limit, statuses=statuses, exclude=exclude)
-    return SearchAnswer(tickets=[answers.ticket_row(one, now=now) for one in found], found=len(found))
+    return SearchAnswer(tickets=[answers.ticket_row(one, policy=policy, now=now) for one in found], found=len(found))
 
 
 async def create_ticket(

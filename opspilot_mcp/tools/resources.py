@@ -35,7 +35,7 @@ def register(mcp: FastMCP[Any]) -> None:
 
 async def ticket(id: str, ctx: Context) -> str:
     app = app_of(ctx)
-    return await _told(app.read(desk.ticket_page, id, full=True, now=app.now()))
+    return await _told(app.read(desk.ticket_page, id, full=True, policy=app.policy, now=app.now()))
 
 
 async def incident(id: str, ctx: Context) -> str:
@@ -51,7 +51,7 @@ async def runbook(slug: str, ctx: Context) -> str:
 async def queue(ctx: Context) -> str:
     app = app_of(ctx)
     page = await app.read(queues.page, QueueFilter(), limit=50)
-    return answers.queue_answer(page, now=app.now()).model_dump_json(exclude_none=True)
+    return answers.queue_answer(page, policy=app.policy, now=app.now()).model_dump_json(exclude_none=True)
 
 
 async def policy(ctx: Context) -> str:

@@ -21,6 +21,15 @@ from tests.console.conftest import Browser
 from tests.gate.conftest import NOON, PASSPHRASE, House
 
 POLICY = Policy()
+CALENDAR = """\
+[calendars.office]
+zone = "Europe/Berlin"
+hours = { mon = ["08:00-17:00"], fri = ["08:00-17:00"] }
+[sla]
+""" + "".join(
+    f"{name} = {{ first_response_minutes = 60, resolution_minutes = 480, calendar = 'office' }}\n"
+    for name in ("P1", "P2", "P3", "P4")
+)
 
 
 def triaged(conn: Connection, /, *, decision: str, **over: Any) -> Ticket:
@@ -162,6 +171,32 @@ async def test_priority_sentiment_and_tags_are_set_and_audited(ana: Browser, hou
     assert changed.first_response_due_ms == routed.created_ms + 3_600_000
     assert "person:ana" in actors
     assert (changed.subject, changed.body, changed.requester_id) == (routed.subject, routed.body, routed.requester_id)
+
+
+async def test_a_ticket_that_waited_keeps_its_pause_when_a_person_answers_it(
+    ana: Browser, house: House, routed: Ticket
+) -> None:
+    (house.root / "policy.toml").write_text(CALENDAR)
+    await house.change_ticket(routed.number, status="pending", paused_ms=NOON - 3_600_000, pauses="[[0, 60000]]")
+    await ana.get(f"/tickets/{routed.id}")
+
+    await ana.press(f"/tickets/{routed.id}/draft", body="We found the fault.", then="propose")
+
+    changed = await now_at(house, routed)
+    assert (changed.status, changed.paused_ms) == ("in_review", None)
+    assert changed.pauses[0] == (0, 60_000)
+    assert changed.pauses[1][0] == NOON - 3_600_000
+
+
+async def test_a_ticket_says_in_which_hours_its_time_is_counted(ana: Browser, house: House, routed: Ticket) -> None:
+    await ana.get(f"/tickets/{routed.id}")
+    before = ana.words
+
+    (house.root / "policy.toml").write_text(CALENDAR)
+    await ana.get(f"/tickets/{routed.id}")
+
+    assert "around the clock" in before
+    assert "office hours, Europe/Berlin" in ana.words
 
 
 @pytest.mark.parametrize("name", ["label", "correct", "draft"])

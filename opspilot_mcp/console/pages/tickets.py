@@ -141,6 +141,7 @@ async def ticket_view(
         waiting=waiting_answer(found.proposals),
         is_used=_is_used(found),
         categories=policy.desk.categories if policy else (),
+        hours=policy.hours_of(found.ticket.priority) if policy else "",
         priorities=PRIORITIES,
         sentiments=SENTIMENTS,
         problem=problem or policy_problem,
