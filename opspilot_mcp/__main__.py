@@ -10,17 +10,26 @@ COLLECT_AFTER = 20_000
 
 def main() -> None:
     """Run `opspilot-mcp`. Without arguments it serves MCP on stdin and stdout, which is how clients start it."""
+    try:
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules load; later each command sees to it
+        sys.stderr.write("opspilot-mcp: stopped.\n")
+        code = 130
+    sys.exit(code)
+
+
+def _run(argv: list[str]) -> int:
     # Collecting while modules load costs a tenth of the start and frees nothing.
     gc.disable()
     gc.set_threshold(COLLECT_AFTER)
-    if len(sys.argv) == 1:
+    if not argv:
         from opspilot_mcp.serving import serve
 
-        sys.exit(serve())
+        return serve()
     from opspilot_mcp.cli import run
 
     gc.enable()
-    sys.exit(run(sys.argv[1:]))
+    return run(argv)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,11 @@ from opspilot_mcp.app import agent_principal, open_app
 from opspilot_mcp.errors import OpsPilotError
 from opspilot_mcp.server import Profile, build_server
 
+_FOR_A_PERSON = (
+    "opspilot-mcp serves MCP on stdin and stdout: a client such as Claude Desktop starts it. Ctrl-C ends it; "
+    "`opspilot-mcp --help` lists what a person can run, `opspilot-mcp demo` shows it.\n"
+)
+
 
 def serve(*, home: Path | None = None, profile: Profile = "all", read_only: bool = False) -> int:
     """Serve until the client closes its end; returns the exit code. Logs go to stderr."""
@@ -28,6 +33,8 @@ def serve(*, home: Path | None = None, profile: Profile = "all", read_only: bool
         # What is loaded now lives as long as the process: the collector need not look at it again.
         gc.freeze()
         gc.enable()
+        if sys.stdin.isatty():
+            sys.stderr.write(_FOR_A_PERSON)
         asyncio.run(stdio.run(server))
     except* OpsPilotError as told:  # a task group of the library wraps what the lifespan raises
         sys.stderr.write(f"opspilot-mcp: {_first(told)}\n")

@@ -33,6 +33,7 @@ FLOORS: dict[str, int] = {
     "keyshapes": -1,
     "calendars": -1,
     "packaged": 0,
+    "keyboard": 0,
     "store": 0,
     "clock": 0,
     "settings": 0,

@@ -6,7 +6,7 @@ from typing import get_args
 from rich.text import Text
 from sqlalchemy import Connection
 
-from opspilot_mcp import text
+from opspilot_mcp import keyboard, text
 from opspilot_mcp.app import App
 from opspilot_mcp.commands import printing
 from opspilot_mcp.desk import learning, tickets
@@ -77,7 +77,8 @@ def _parted(answer: str) -> tuple[str, Priority | None]:
 async def _ask(question: str) -> str:
     sys.stdout.write(question)
     sys.stdout.flush()
-    answer = sys.stdin.readline()
+    with keyboard.ends_with_ctrl_c():
+        answer = sys.stdin.readline()
     return answer or "q"
 
 

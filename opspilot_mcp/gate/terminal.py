@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 
 from cyclopts import App, Parameter
 
-from opspilot_mcp import clock, proposals, settings
+from opspilot_mcp import clock, keyboard, proposals, settings
 from opspilot_mcp.errors import InvalidInput, NotAllowed, OpsPilotError
 from opspilot_mcp.gate import approvers, running, screen, service, snapshots, state
 from opspilot_mcp.gate.decisions import Decision
@@ -64,7 +64,8 @@ def _ask(question: str) -> str:
         raise NotAllowed("This needs a person at a terminal. Run it there.")
     sys.stdout.write(question)
     sys.stdout.flush()
-    return sys.stdin.readline().rstrip("\n")
+    with keyboard.ends_with_ctrl_c():
+        return sys.stdin.readline().rstrip("\n")
 
 
 def _passphrase(file: Path | None, *, prompt: str = "Passphrase: ") -> str:
@@ -72,7 +73,8 @@ def _passphrase(file: Path | None, *, prompt: str = "Passphrase: ") -> str:
     if file is None:
         if not sys.stdin.isatty():
             raise NotAllowed("A passphrase is typed at a terminal, or read with --passphrase-file. Run it there.")
-        return getpass.getpass(prompt)
+        with keyboard.ends_with_ctrl_c():
+            return getpass.getpass(prompt)
     try:
         handle = os.open(file, os.O_RDONLY)
     except OSError as error:
@@ -85,7 +87,7 @@ def _passphrase(file: Path | None, *, prompt: str = "Passphrase: ") -> str:
 
 def _new_passphrase(file: Path | None) -> str:
     first = _passphrase(file, prompt="New passphrase (12 characters or more): ")
-    if file is None and getpass.getpass("The same again: ") != first:
+    if file is None and _passphrase(None, prompt="The same again: ") != first:
         raise InvalidInput("The two passphrases differ. Try again.")
     return first
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from opspilot_mcp import __main__, cli
 from tests.tools.wire import environment
-from tests.walks.terminal import type_into
+from tests.walks.terminal import interrupted_at, type_into
 
 Run = Callable[..., int]
 
@@ -246,6 +247,39 @@ def test_doctor_sees_a_database_of_another_version(run: Run, home: Path, capsys:
     assert run("doctor") == 1
 
     assert "newest opspilot-mcp" in findings(run, capsys)["database"]["says"]
+
+
+def test_a_person_who_starts_the_server_by_hand_is_told_what_it_is(home: Path) -> None:
+    shown = type_into([], [("a client such as Claude Desktop starts it", "\x04")], home=home)
+
+    assert "opspilot-mcp --help" in shown
+
+
+@pytest.mark.parametrize(
+    ("argv", "question"), [(("gate", "init", "--as", "ana"), "New passphrase"), (("review",), "Category, and P1")]
+)
+def test_one_ctrl_c_ends_a_question(run: Run, home: Path, tmp_path: Path, argv: tuple[str, ...], question: str) -> None:
+    (tmp_path / "in.csv").write_text("id,subject,body\n1,Hello,What is this about?\n")
+    assert (run("import", "tickets", tmp_path / "in.csv"), run("triage")) == (0, 0)
+
+    code, shown = interrupted_at(question, argv, home=home)
+
+    assert (code, "opspilot-mcp: stopped." in shown) == (130, True)
+
+
+def test_a_ctrl_c_while_modules_load_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["opspilot-mcp", "triage"])
+
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+
+    assert (ended.value.code, capsys.readouterr().err) == (130, "opspilot-mcp: stopped.\n")
 
 
 def test_a_narrow_terminal_shows_a_ticket_a_line(home: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -41,3 +42,27 @@ def type_into(
     assert not left, f"never asked {left[0][0]!r}:\n{shown}"
     assert code == 0, shown
     return shown
+
+
+def interrupted_at(question: str, arguments: Sequence[str], *, home: Path, limit_s: float = 30) -> tuple[int, str]:
+    """Run `opspilot-mcp ARGUMENTS`, send one Ctrl-C when `question` stands there; returns exit code and screen.
+
+    Raises TimeoutExpired when the command goes on.
+    """
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "OPSPILOT_HOME": str(home), "COLUMNS": "100"}
+    command = [sys.executable, "-m", "opspilot_mcp", *arguments]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True)
+    screen, deadline = "", time.monotonic() + limit_s
+    try:
+        while question not in screen and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                screen += os.read(ours, 65_536).decode("utf-8", "replace")
+        process.send_signal(signal.SIGINT)
+        code = process.wait(10)
+        screen += os.read(ours, 65_536).decode("utf-8", "replace")
+    finally:
+        process.kill()
+        os.close(ours)
+        os.close(theirs)
+    return code, screen
