@@ -1,7 +1,6 @@
 """What the gate would send: each message's bytes as they were taken, and the state it is in. Only these count."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -13,7 +12,6 @@ from opspilot_mcp.gate import risks
 from opspilot_mcp.gate.schema import approvals, messages
 from opspilot_mcp.store import ids
 
-log = logging.getLogger("opspilot_mcp")
 
 State = Literal[
     "pending", "approved", "sending", "sent", "uncertain", "retry", "failed", "rejected", "withdrawn", "expired",
@@ -21,10 +19,8 @@ State = Literal[
 ]  # fmt: skip
 # A message in one of these may still become a message that leaves.
 OPEN: tuple[State, ...] = ("pending", "approved", "retry", "expired", "held")
-NOBODY = "(nobody)"
 SIGNABLE: tuple[State, ...] = ("pending", "expired")
 _COLUMNS = [column for column in messages.c if column.name not in ("content", "draft")]
-_RECENT_REFERENCES = 10
 
 
 class Message(BaseModel):
