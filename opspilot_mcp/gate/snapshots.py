@@ -12,7 +12,6 @@ from opspilot_mcp.gate import risks
 from opspilot_mcp.gate.schema import approvals, messages
 from opspilot_mcp.store import ids
 
-
 State = Literal[
     "pending", "approved", "sending", "sent", "uncertain", "retry", "failed", "rejected", "withdrawn", "expired",
     "held", "void", "replaced",
