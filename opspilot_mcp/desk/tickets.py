@@ -301,7 +301,7 @@ def record(row: Row[Any], tags: Sequence[str] = ()) -> Ticket:
     values = dict(row._mapping)
     values["number"] = values.pop("id")
     values.pop("queue_key")
-    values["pauses"] = json.loads(values["pauses"] or "[]")
+    values["pauses"] = json.loads(values["pauses"]) if values["pauses"] else ()
     return Ticket.model_validate({**values, "tags": tuple(tags)})
 
 
