@@ -52,7 +52,7 @@ def in_memory(topology: Topology, stream: Sequence[Alert], restart_every: int = 
             where |= {one.alert_id: one.incident_key for one in (placed, *placed.revised)}
         if restart_every and number % restart_every == 0:
             states = [state for key in reversed(engine.keys()) if (state := engine.state(key))]
-            engine = Engine.restore(topology, states, swept=engine.swept)
+            engine = Engine.restore(topology, states, swept=engine.swept, early=engine.early())
     return {alert: None if key is None else end_of(key, into) for alert, key in where.items()}
 
 

@@ -328,6 +328,24 @@ def incidents_of(conn: Connection, alert_ids: Collection[str]) -> set[int]:
     return {number for number in found if number is not None}
 
 
+def suppressed(conn: Connection, why: str, *, arrived: tuple[int, int], within_ms: int, most: int) -> list[Alert]:
+    """Return the latest alerts kept out of every incident for that reason, in the order they were stored.
+
+    They arrived from the first instant of `arrived` until before the second, within `within_ms` of their event time.
+    """
+    since_ms, until_ms = arrived
+    query = select(*_FIELDS).where(
+        # The index on these two: its other rows are years of alerts.
+        alerts.c.incident_id.is_(None),
+        alerts.c.ts_ms.between(since_ms - within_ms, until_ms + within_ms),
+        alerts.c.arr_ms >= since_ms,
+        alerts.c.arr_ms < until_ms,
+        alerts.c.suppressed == why,
+    )
+    found = conn.execute(query.order_by(alerts.c.id.desc()).limit(most)).all()
+    return [_stored(row) for row in reversed(found)]
+
+
 def from_row(row: Mapping[str, Any]) -> Alert:
     """Return the record of a row made by `new_rows`: exactly what reading it back from the database gives."""
     return _stored(_OF_ROW(row))

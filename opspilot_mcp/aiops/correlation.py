@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from opspilot_mcp.aiops import regroup
 from opspilot_mcp.aiops.alerts import Alert
+from opspilot_mcp.aiops.early import SWEEP_MS, Early, EarlyResolves, kept_from_ms
 from opspilot_mcp.aiops.incident_state import Incident, Reason, oldest_first
 from opspilot_mcp.aiops.placement import LISTED, Placement, incident_key
 from opspilot_mcp.aiops.reasons import because, reason, suppressed
@@ -29,7 +30,6 @@ __all__ = ["Candidate", "Engine", "Params", "Placement", "Reason", "View", "inci
 
 ENGINE_VERSION = 3  # of the stored states: one of another version is left behind, and its incident stays as it is
 IDS_KEPT = 20_000
-SWEEP_MS = 600_000
 
 Found = list[tuple[Explanation, Incident]]
 
@@ -66,6 +66,7 @@ class Engine:
         self._dirty: dict[str, None] = {}
         # Latest alert ids -> where they went. A plain dict looks past every id it has dropped for its oldest.
         self._ids: OrderedDict[str, str | None] = OrderedDict()
+        self._early = EarlyResolves()
         self._seq = 0
         self._swept = 0  # the ten minutes of arrival in which old incidents were closed last
 
@@ -81,6 +82,8 @@ class Engine:
         if s.arr_ms // SWEEP_MS != self._swept:
             self._sweep(s.arr_ms)
         placed = self._place(scope, s)
+        if s.firing and not placed.suppressed:
+            placed = self._with_its_end(scope, s, placed)
         self._ids[alert.id] = placed.incident_key
         if len(self._ids) > IDS_KEPT:
             self._ids.popitem(last=False)
@@ -107,6 +110,7 @@ class Engine:
         if again is not None:
             return again
         if not s.firing:
+            self._early.keep(Early(scope.cluster, scope.env, s))
             return Placement(s.alert_id, None, suppressed("nothing_to_resolve", s.entity), suppressed=True)
         found = self._explanations(scope, s)
         p = self.params
@@ -119,6 +123,15 @@ class Engine:
             return Placement(s.alert_id, None, suppressed("maintenance", s.host), suppressed=True)
         doubtful = s.kind != "fault" and bool(found) and found[0][0].score >= p.join and found[0][1].pages()
         return self._reworded(scope, s) or self._open(scope, s, self._runners_up(found), doubtful=doubtful)
+
+    def _with_its_end(self, scope: Scope, s: Signal, placed: Placement) -> Placement:
+        """Let the resolves that came before this alert, which they end, follow it into its incident."""
+        revised = []
+        for end in self._early.take(scope.cluster, scope.env, s):
+            why = reason("repeat", end, end.entity, 0, end.ts_ms - s.ts_ms, 1.0)
+            scope.add(scope.open[placed.incident_key or ""], end, why, placed.also_explained_by, self._seq)
+            revised.append(Placement(end.alert_id, placed.incident_key, why, placed.also_explained_by))
+        return placed._replace(revised=(*placed.revised, *revised)) if revised else placed
 
     def _bar(self, scope: Scope, s: Signal, e: Explanation, incident: Incident) -> float:
         """What an explanation must reach before the alert joins. Where several causes are at work on a small map, one
@@ -291,6 +304,7 @@ class Engine:
     def _sweep(self, now_ms: int) -> None:
         """Close what has timed out. When this runs changes nothing: a timed-out incident takes no alert anyway."""
         self._swept = now_ms // SWEEP_MS
+        self._early.forget_before(kept_from_ms(self._swept))
         held = (i for scope in self._scopes.values() for i in scope.open.values())
         for incident in oldest_first(i for i in held if now_ms - i.arr_ms > self.params.keep_ms):
             if self._on_close is not None:
@@ -303,6 +317,10 @@ class Engine:
     def swept(self) -> int:
         """When old incidents were closed last; kept beside the states."""
         return self._swept
+
+    def early(self) -> list[Early]:
+        """Return the resolves that wait for their alert. No row of their own keeps them: see `early.py`."""
+        return self._early.listed()
 
     def dirty(self) -> tuple[str, ...]:
         """Return the keys changed since `clean`; one that `state` does not know has closed or was merged away."""
@@ -337,14 +355,18 @@ class Engine:
         params: Params = PARAMS,
         *,
         swept: int = 0,
+        early: Iterable[Early] = (),
         on_close: Callable[[Incident], None] | None = None,
     ) -> "Engine":
         """Build an engine that carries on from the states of all open incidents, given in any order.
 
-        `swept` is what the engine that stored them had: then incidents close in the same instant.
+        `swept` is what the engine that stored them had: then incidents close in the same instant. `early` are the
+        resolves that waited for their alert there, in order of arrival.
         """
         engine = cls(topology, params, on_close=on_close)
         engine._swept = swept
+        for one in early:
+            engine._early.keep(one)
         by_scope: dict[tuple[str, str], list[Incident]] = {}
         for state in states:
             if state.get("version") != ENGINE_VERSION:

@@ -14,11 +14,13 @@ from typing import NamedTuple
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from opspilot_mcp.aiops import topologies
+from opspilot_mcp.aiops import alerts, early, topologies
 from opspilot_mcp.aiops.correlation import Engine, View, view_of
+from opspilot_mcp.aiops.early import Early
 from opspilot_mcp.aiops.history import History
 from opspilot_mcp.aiops.history import Row as Counted
 from opspilot_mcp.aiops.incident_state import Incident as OpenIncident
+from opspilot_mcp.aiops.signals import read
 from opspilot_mcp.aiops.topology import Topology
 from opspilot_mcp.store.bulk import Bulk, upsert
 from opspilot_mcp.store.schema import alert_history, correlator, correlator_states, incidents
@@ -55,9 +57,16 @@ class Correlator:
     """The engine, its history, and the numbers of the incidents that can still grow, by the engine's key."""
 
     def __init__(
-        self, topology: Topology, numbers: dict[str, int], states: Iterable[str], history: History, *, swept: int
+        self,
+        topology: Topology,
+        numbers: dict[str, int],
+        states: Iterable[str],
+        history: History,
+        *,
+        swept: int,
+        waiting: Iterable[Early],
     ) -> None:
-        self.engine = Engine.restore(topology, map(from_json, states), swept=swept, on_close=self._close)
+        self.engine = Engine.restore(topology, map(from_json, states), swept=swept, early=waiting, on_close=self._close)
         self.numbers = numbers
         self.history = history
         self.stored = set(self.numbers)  # keys that have a row in correlator_states
@@ -126,7 +135,21 @@ def load(conn: Connection) -> Correlator:
     history = History(Counted(*row) for row in conn.execute(_HISTORY))
     rows = conn.execute(_STATES).all()
     numbers = {row.key: row.incident_id for row in rows}
-    return Correlator(topology, numbers, [row.body for row in rows], history, swept=mark.swept if mark else 0)
+    swept = mark.swept if mark else 0
+    waiting = _early(conn, topology, swept)
+    return Correlator(topology, numbers, [row.body for row in rows], history, swept=swept, waiting=waiting)
+
+
+def _early(conn: Connection, topology: Topology, swept: int) -> list[Early]:
+    """Return the resolves that wait for their alert: they are stored as alerts that ended nothing."""
+    ended_nothing = alerts.suppressed(
+        conn,
+        "nothing_to_resolve",
+        arrived=(early.kept_from_ms(swept), early.kept_until_ms(swept)),
+        within_ms=early.KEPT_MS,
+        most=early.MOST,
+    )
+    return [Early(one.cluster, one.env, read(one, topology)) for one in ended_nothing]
 
 
 def save(conn: Connection, held: Correlator, *, now: int) -> None:

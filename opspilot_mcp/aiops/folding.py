@@ -246,7 +246,9 @@ def _moved_between(conn: Connection, held: Correlator, placements: Sequence[Plac
 
 
 def _suppressed(placements: Sequence[Placement]) -> Counter[str]:
-    return Counter(one.reason.kind for one in placements if one.suppressed)
+    """Count why alerts stand in no incident; what a later alert of the batch took along with it does not count."""
+    placed_later = {one.alert_id for placement in placements for one in placement.revised}
+    return Counter(one.reason.kind for one in placements if one.suppressed and one.alert_id not in placed_later)
 
 
 def join(conn: Connection, merged: Sequence[tuple[int, int]]) -> dict[int, int]:

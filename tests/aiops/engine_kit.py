@@ -93,4 +93,4 @@ def bench() -> Path:
 def through_json(engine: Engine, topology: Topology) -> Engine:
     """The engine as another process gets it: stored and read back, in another order."""
     states = [json.loads(json.dumps(engine.state(key))) for key in reversed(engine.keys())]
-    return Engine.restore(topology, states)
+    return Engine.restore(topology, states, early=engine.early())

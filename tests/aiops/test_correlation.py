@@ -451,9 +451,10 @@ def test_what_is_dirty_is_all_that_a_database_must_store(seed: int) -> None:
     whole = run(storm)
 
     stored: dict[str, str] = {}
-    parts = []
+    parts, engine = [], Engine(topology)
     for start in range(0, len(storm), 13):
-        engine = Engine.restore(topology, [json.loads(body) for body in stored.values()])
+        states = [json.loads(body) for body in stored.values()]
+        engine = Engine.restore(topology, states, early=engine.early())
         parts += [engine.receive(one) for one in storm[start : start + 13]]
         for key in engine.dirty():
             state = engine.state(key)
