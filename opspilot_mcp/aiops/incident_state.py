@@ -3,6 +3,7 @@
 Everything is bounded: what an incident forgets first is what it met first.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -127,7 +128,7 @@ class Incident:
         self.prints: dict[str, Seen] = {}
         self.words: dict[int, tuple[int, int]] = {}  # hash of an alert's words -> (last ms, seq)
         self.recent: list[Member] = []
-        self.stamps: list[int] = []  # event times of the latest alerts, as received
+        self.stamps: list[int] = []  # event times of the latest alerts, ascending in whatever order they arrived
         self.wave: list[Refire] = []
         self._pace_ms: float | None = 0.0  # of the stamps; None when it is to be measured again
 
@@ -172,14 +173,14 @@ class Incident:
         if s.kind == "fault" and s.rank:
             self._take_fault(s)
         if s.change:
-            self.changes[s.change] = t
+            self.changes[s.change] = max(t, self.changes.get(s.change, t))
 
     def _take_fault(self, s: Signal) -> None:
         self.anchors[s.entity] = min(s.ts_ms, self.anchors.get(s.entity, s.ts_ms))
         if s.host and s.service is not None and is_gone(s.name):
-            self.gone_on[s.host] = s.ts_ms
+            self.gone_on[s.host] = max(s.ts_ms, self.gone_on.get(s.host, s.ts_ms))
         if kind_of(s.name) == "fault":
-            self.causes[s.name] = s.ts_ms
+            self.causes[s.name] = max(s.ts_ms, self.causes.get(s.name, s.ts_ms))
 
     def _take_print(self, s: Signal, also: tuple[str, ...], seq: int) -> None:
         seen = self.prints.get(s.fingerprint)
@@ -194,7 +195,7 @@ class Incident:
         if len(self.words) >= MAX_WORDS:
             del self.words[next(iter(self.words))]
         self.words[s.text] = self.words[s.said] = (s.ts_ms, seq)
-        self.stamps.append(s.ts_ms)
+        insort(self.stamps, s.ts_ms)
         if len(self.stamps) > MAX_STAMPS:
             del self.stamps[0]
         self._pace_ms = None
@@ -256,19 +257,20 @@ class Incident:
     def is_crowded(self, t: int, window_ms: int, alerts: int) -> bool:
         """Whether the latest `alerts` of the incident fell into the `window_ms` before `t`."""
         stamps = self.stamps
-        return len(stamps) >= alerts and t - window_ms <= stamps[-alerts] <= t + 1000
+        end = bisect_right(stamps, t + 1000)
+        return end >= alerts and t - window_ms <= stamps[end - alerts]
 
     @property
     def pace_ms(self) -> float:
         """The mean time between the last dozen alerts; 0 while there are fewer than four."""
         if self._pace_ms is None:
             stamps = self.stamps[-12:]
-            self._pace_ms = (max(stamps) - min(stamps)) / (len(stamps) - 1) if len(stamps) >= 4 else 0.0
+            self._pace_ms = (stamps[-1] - stamps[0]) / (len(stamps) - 1) if len(stamps) >= 4 else 0.0
         return self._pace_ms
 
     def crowd_at(self, t: int, window_ms: int) -> int:
         """Return how many of the latest alerts fell within `window_ms` of that instant, before or after."""
-        return sum(1 for stamp in self.stamps if abs(t - stamp) <= window_ms)
+        return bisect_right(self.stamps, t + window_ms) - bisect_left(self.stamps, t - window_ms)
 
     def spans(self, t: int) -> bool:
         """Whether an alert of that instant can belong here at all: not past a second onset, not before its own."""
@@ -319,7 +321,7 @@ class Incident:
         incident.prints = {name: Seen.load(row) for name, row in state["prints"].items()}
         incident.words = {row[0]: (row[1], row[2]) for row in state["words"]}
         incident.recent = [Member(_signal(s), Reason(*r), tuple(also)) for s, r, also in state["recent"]]
-        incident.stamps = list(state["stamps"])
+        incident.stamps = sorted(state["stamps"])
         incident._pace_ms = None
         incident.wave = [Refire(*row) for row in state["wave"]]
         return incident

@@ -46,9 +46,9 @@ def new_onset(scope: Scope, incident: Incident, s: Signal, placed: Placement, p:
     Only where no fault is known: a fault that shows late explains such a crowd.
     """
     n, stamps = p.onset_alerts, incident.stamps
-    if incident.anchors or len(stamps) <= n or not 0 <= stamps[-1] - stamps[-n] <= p.onset_crowd_ms:
+    if incident.anchors or len(stamps) <= n or s.ts_ms < stamps[-n] or stamps[-1] - stamps[-n] > p.onset_crowd_ms:
         return placed
-    start, before = min(stamps[-n:]), max(stamps[:-n])
+    start, before = stamps[-n], stamps[-n - 1]
     if start - before < max(p.onset_silence_ms, before - incident.opened_ms):
         return placed
     return _split_off(scope, incident, s, start, "new_onset", placed, p, seq)

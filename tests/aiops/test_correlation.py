@@ -365,6 +365,27 @@ def test_a_crowd_after_a_silence_longer_than_all_before_is_a_new_onset() -> None
     assert ends[0] != ends[5]
 
 
+def test_a_late_alert_of_the_first_crowd_does_not_hide_the_new_onset() -> None:
+    first = _swarm(0, [0, 1, 2, 3, 4])
+    crowd = [alert(45 + n / 10, a.service, f"other.{n}.used:up") for n, a in enumerate(_swarm(0, [0] * 8))]
+    late = alert(2, "orders", "late.used:up", arr_ms=START + 45_500)
+
+    ends = keys(run([*first, *crowd[:7], late, crowd[7]]))
+
+    assert len({*ends[5:12], ends[13]}) == 1
+    assert ends[0] == ends[12] != ends[5]
+
+
+def test_a_crowd_that_arrives_backwards_is_a_new_onset() -> None:
+    first = _swarm(0, [0, 1, 2, 3, 4])
+    crowd = [alert(45 + n / 10, a.service, f"other.{n}.used:up") for n, a in enumerate(_swarm(0, [0] * 8))]
+
+    ends = keys(run([*first, *reversed(crowd)]))
+
+    assert len(set(ends[5:])) == 1
+    assert ends[0] != ends[5]
+
+
 # ---- curves
 
 
