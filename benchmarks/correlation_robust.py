@@ -1,9 +1,10 @@
 """The same answer whatever happens on the way: hash seeds, restarts, doubled and late alerts, two processes, a million.
 
-    python -m benchmarks.correlation_robust [--seeds 3] [--million] [--alerts 1000000]
+    python -m benchmarks.correlation_robust [--seeds 3] [--first 301] [--late] [--million] [--alerts 1000000]
 
 Sets: the two real systems and storms of three levels (trainticket, from seed 301 on). Each trial is held against the
-plain run of the same process: how many alerts stand elsewhere, and for late alerts the ARI lost. `--million` replays
+plain run of the same process: how many alerts stand elsewhere, and for late alerts the ARI lost. `--late` asks only
+that, on storms of all estates, for alerts up to 60 s and up to 5 s late. `--million` replays
 hard storms on eight copies of trainticket, one after the other, through one engine and prints its memory on the way.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import alerts_store, correlation
-from benchmarks.correlation import LEVELS, Set
+from benchmarks.correlation import ESTATES, LEVELS, Set
 from opspilot_mcp.aiops import correlator, folding, rootcause
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.correlation import Engine
@@ -80,11 +81,11 @@ def twice(stream: Sequence[Alert]) -> list[Alert]:
     return sorted([*stream, *again], key=lambda one: one.arr_ms)
 
 
-def late(data: Set, seed: int) -> list[Alert]:
-    """Return the stream with 30 % of the alerts arriving up to 60 s later than they did."""
+def late(data: Set, seed: int, seconds: int = LATE_S) -> list[Alert]:
+    """Return the stream with 30 % of the alerts arriving up to so many seconds later than they did."""
     dice = random.Random(seed)
     delayed = [
-        one.model_copy(update={"arr_ms": one.arr_ms + dice.randrange(LATE_S * 1000)})
+        one.model_copy(update={"arr_ms": one.arr_ms + dice.randrange(seconds * 1000)})
         if dice.random() < LATE_SHARE
         else one
         for one in data.alerts
@@ -162,6 +163,28 @@ def trials(name: str, seeds: Sequence[int]) -> None:
     )
 
 
+def late_alone(seeds: Sequence[int]) -> None:
+    """Print how the ARI lost to late alerts spreads over the storms of a level, three ways a storm."""
+    for level in LEVELS:
+        lost: dict[int, list[float]] = {LATE_S: [], 5: []}
+        for data in (correlation.storm(estate, level, seed) for estate in ESTATES for seed in seeds):
+            topology = Topology.from_json(data.raw_topology)
+            plain = ari(data, in_memory(topology, data.alerts))
+            for seconds, found in lost.items():
+                found += [plain - ari(data, in_memory(topology, late(data, n, seconds))) for n in range(3)]
+        for seconds, found in lost.items():
+            print(f"{level:<8} up to {seconds:>2} s late: {_spread(found)}", flush=True)
+
+
+def _spread(lost: Sequence[float]) -> str:
+    more, fewer = sum(one > 0.02 for one in lost), sum(one < -0.02 for one in lost)
+    size = (sum(one * one for one in lost) / len(lost)) ** 0.5
+    return (
+        f"ARI lost: mean {sum(lost) / len(lost):+.4f}, root mean square {size:.4f}, worst {max(lost):+.4f}; "
+        f"{more} of {len(lost)} lose over .02, {fewer} gain over .02"
+    )
+
+
 def endless(copies: int = 8) -> tuple[Topology, Callable[[int], Iterator[Alert]]]:
     """Return a topology and a stream of hard storms on it, each moved in time behind the one before."""
     storms = [correlation.storm("trainticket", "hard", SEEDS_FROM + n, copies=copies) for n in range(4)]
@@ -215,20 +238,25 @@ def _peak_mb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="fresh storms a level (default 3)")
+    parser.add_argument("--first", type=int, default=SEEDS_FROM, help="the first of their seeds (default 301)")
+    parser.add_argument("--late", action="store_true", help="late alerts alone, on all estates, instead of the trials")
     parser.add_argument("--million", action="store_true", help="memory over a long stream, instead of the trials")
     parser.add_argument("--alerts", type=int, default=1_000_000)
     parser.add_argument("--digest", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    seeds = range(asked.first, asked.first + asked.seeds)
     if asked.digest:
         print(digest(asked.digest, asked.seed))
     elif asked.million:
         million(asked.alerts)
+    elif asked.late:
+        late_alone(seeds)
     else:
         for name in ("micross", "boutique_bed1"):
             trials(name, [0])
         for level in LEVELS:
-            trials(level, range(SEEDS_FROM, SEEDS_FROM + asked.seeds))
+            trials(level, seeds)
 
 
 if __name__ == "__main__":
