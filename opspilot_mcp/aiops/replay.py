@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opspilot_mcp.aiops import formats, storm_svg
+from opspilot_mcp.aiops import formats, storm_svg, topology_files
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.correlation import Engine, Placement, View, view_of
 from opspilot_mcp.aiops.history import History
@@ -79,7 +79,7 @@ def replay(
     for target in (out, incidents, html):
         if target is not None:
             check_target(target)
-    run = _Run(read_topology(topology))
+    run = _Run(Topology.from_json(topology_files.read(topology)))
     engine = Engine(run.topology, on_close=run.close)
     for count, alert in enumerate(_alerts(alerts, run), 1):
         _take(engine, alert, run)
@@ -93,39 +93,6 @@ def replay(
     if html is not None:
         html.write_text(_picture(run), encoding="utf-8")
     return _summary(run)
-
-
-def read_topology(path: Path) -> Topology:
-    """Read a topology file: JSON, or YAML when the name ends so. Raises InvalidInput with what is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The topology cannot be read ({type(error).__name__}). Check the path.") from None
-    return Topology.from_json(decode(text, is_yaml=path.suffix in (".yaml", ".yml")))
-
-
-def decode(text: str, *, is_yaml: bool) -> object:
-    """Return the object a JSON or YAML text stands for. Raises InvalidInput where it breaks off."""
-    try:
-        if not is_yaml:
-            return json.loads(text)
-        return plain_yaml(text)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None)
-        raise InvalidInput(f"The topology is not JSON{'' if line is None else f' (line {line})'}. Check it.") from None
-    except Exception as error:
-        if type(error).__module__.startswith("yaml"):
-            raise InvalidInput("The topology is not YAML. Check its indentation.") from None
-        raise
-
-
-def plain_yaml(text: str) -> object:
-    """Return YAML without aliases: nested aliases unfold a kilobyte into gigabytes. Raises yaml.YAMLError."""
-    import yaml  # only who writes YAML pays for it
-
-    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-        raise yaml.YAMLError("aliases are refused")
-    return yaml.safe_load(text)
 
 
 def _alerts(path: Path, run: _Run) -> Iterator[Alert]:
@@ -240,24 +207,3 @@ def _summary(run: _Run) -> Summary:
         joined=alerts - sum(suppressed.values()) - incidents, suppressed=dict(sorted(suppressed.items())),
         merged=len(run.into), refused=tuple(run.refused[:REFUSED_SHOWN]), refused_count=len(run.refused),
     )  # fmt: skip
-
-
-def table(summary: Summary) -> str:
-    """Return the summary as aligned text for a terminal."""
-    held = ", ".join(f"{n:,} {why}" for why, n in summary.suppressed.items()) or "none"
-    reduction = 1 - summary.incidents / summary.alerts if summary.alerts else 0.0
-    rows = [
-        (
-            "alerts",
-            f"{summary.alerts:,}" + (f" ({summary.duplicates:,} delivered again)" if summary.duplicates else ""),
-        ),
-        ("incidents", f"{summary.incidents:,} ({summary.merged:,} merged on the way)"),
-        ("pages", f"{summary.pages:,}"),
-        ("suppressed", held),
-        ("reduction", f"{reduction:.1%} fewer incidents than alerts: read it beside pages"),
-    ]
-    if summary.refused_count:
-        rows.append(("refused lines", f"{summary.refused_count:,}"))
-    wide = max(len(name) for name, _ in rows)
-    lines = [f"{name.ljust(wide)}  {value}" for name, value in rows]
-    return "\n".join([*lines, *(f"  line {number}: {why}" for number, why in summary.refused)])

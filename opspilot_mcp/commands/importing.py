@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import yaml
-
-from opspilot_mcp.aiops import alerts, flow, folding, formats, replay, topologies
+from opspilot_mcp.aiops import alerts, flow, folding, formats, topologies, topology_files
 from opspilot_mcp.aiops.alerts import Alert
 from opspilot_mcp.aiops.flow import Correlated
 from opspilot_mcp.aiops.folding import Folded
@@ -26,7 +24,6 @@ T = TypeVar("T")
 _BATCH = 200
 _MAX_KEPT = 64_000_000
 _MAX_LEFT_OUT = 12
-_MAX_TOPOLOGY = 50_000_000
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
 
 # What other systems call our fields; --map adds to it and wins.
@@ -288,24 +285,7 @@ def _keep_rejected(path: Path, rejected: Sequence[Problem]) -> Path:
 
 async def import_topology(app: App, path: Path) -> topologies.Saved:
     """Import a topology in JSON or YAML and put it in force."""
-    return await app.write(topologies.save, topology_of(path), actor=app.principal, now=app.now())
-
-
-def topology_of(path: Path) -> object:
-    """Return the decoded topology file. Raises InvalidInput when it is neither JSON nor YAML."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"Cannot read {path.name}: {error.strerror}. Check the path.") from None
-    if len(raw) > _MAX_TOPOLOGY:
-        raise InvalidInput(f"{path.name} has over {_MAX_TOPOLOGY // 10**6} MB. Leave out what no alert names.")
-    try:
-        text = raw.decode("utf-8-sig")
-        if path.suffix.lower() in (".yaml", ".yml"):
-            return replay.plain_yaml(text)
-        return json.loads(text)
-    except (ValueError, RecursionError, yaml.YAMLError):
-        raise InvalidInput(f"{path.name} is neither JSON nor YAML. Name it .json or .yaml and check it.") from None
+    return await app.write(topologies.save, topology_files.read(path), actor=app.principal, now=app.now())
 
 
 def check_source(source: str) -> None:

@@ -106,32 +106,6 @@ def test_a_merged_incident_shows_its_survivor_and_a_reason_of_its_own(tmp_path: 
     assert summary.merged == 1
 
 
-def test_a_yaml_topology_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "t.yaml"
-    path.write_text("services: [web, api]\ncalls:\n  - [web, api]\n")
-
-    assert replay.read_topology(path).below("web") == {"web": 0, "api": 1}
-
-
-@pytest.mark.parametrize(
-    ("name", "text"), [("t.json", "{"), ("t.yaml", "a: [1"), ("t.json", "[" * 200_000), ("gone", None)]
-)
-def test_a_topology_that_cannot_be_read_is_refused(tmp_path: Path, name: str, text: str | None) -> None:
-    if text is not None:
-        (tmp_path / name).write_text(text)
-
-    with pytest.raises(InvalidInput, match="topology"):
-        replay.read_topology(tmp_path / name)
-
-
-def test_a_yaml_topology_that_unfolds_itself_is_refused(tmp_path: Path) -> None:
-    bomb = tmp_path / "bomb.yaml"
-    bomb.write_text("a: &a [x, x]\nb: &b [*a, *a]\nservices: [*b, *b]\n")
-
-    with pytest.raises(InvalidInput, match="not YAML"):
-        replay.read_topology(bomb)
-
-
 def test_alerts_that_are_no_gzip_are_refused(tmp_path: Path) -> None:
     write(tmp_path, LINES)
     broken = tmp_path / "a.jsonl.gz"
@@ -148,15 +122,6 @@ def test_progress_is_told_every_so_often(tmp_path: Path, monkeypatch: pytest.Mon
     run(tmp_path, LINES, progress=seen.append)
 
     assert seen == [2, 4]
-
-
-def test_the_table_tells_pages_beside_reduction(tmp_path: Path) -> None:
-    text = replay.table(run(tmp_path, [*LINES, "nonsense"])[0])
-
-    assert "pages" in text
-    assert "50.0% fewer incidents than alerts" in text
-    assert "1 informational" in text
-    assert "line 5" in text
 
 
 def test_the_picture_is_one_page_without_script_or_link(tmp_path: Path) -> None:

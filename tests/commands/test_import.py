@@ -370,7 +370,7 @@ def test_yaml_that_unfolds_to_gigabytes_is_refused(
 
     assert run("import", "topology", tmp_path / "bomb.yaml") == 2
 
-    assert "neither JSON nor YAML" in capsys.readouterr().err
+    assert "is not YAML without aliases" in capsys.readouterr().err
 
 
 def test_a_format_nobody_knows_is_refused_before_a_row_is_read(
