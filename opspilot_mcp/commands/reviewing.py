@@ -75,9 +75,9 @@ def _parted(answer: str) -> tuple[str, Priority | None]:
 
 
 async def _ask(question: str) -> str:
-    sys.stdout.write(question)
-    sys.stdout.flush()
     with keyboard.ends_with_ctrl_c():
+        sys.stdout.write(question)
+        sys.stdout.flush()
         answer = sys.stdin.readline()
     return answer or "q"
 

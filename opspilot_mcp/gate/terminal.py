@@ -62,9 +62,9 @@ def _ask(question: str) -> str:
     """Return what a person types. Raises NotAllowed without a terminal: a pipe is not a person."""
     if not sys.stdin.isatty():
         raise NotAllowed("This needs a person at a terminal. Run it there.")
-    sys.stdout.write(question)
-    sys.stdout.flush()
     with keyboard.ends_with_ctrl_c():
+        sys.stdout.write(question)
+        sys.stdout.flush()
         return sys.stdin.readline().rstrip("\n")
 
 
