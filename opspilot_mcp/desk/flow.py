@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, insert, select, update
 
-from opspilot_mcp.clock import MINUTE_MS
-from opspilot_mcp.desk import learning, moves, paging, replies, routing, similar, tickets, triage
+from opspilot_mcp.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from opspilot_mcp.desk import learning, moves, paging, replies, routing, similar, sla, tickets, triage
 from opspilot_mcp.desk.learning import Score
 from opspilot_mcp.desk.similar import Hint
 from opspilot_mcp.desk.tickets import Ticket
@@ -157,12 +157,23 @@ async def _asked(desk: Desk, ticket: Ticket, brief: Brief) -> Draft | None:
 def _brief(ticket: Ticket, policy: Policy) -> Brief:
     priority = ticket.priority or "P3"
     promise = policy.sla[priority]
+    first, resolution = promise.first_response_minutes, promise.resolution_minutes
+    if promise.calendar is not None:
+        due = sla.targets(ticket.created_ms, priority, policy)
+        first = _told(due.first_response_due_ms - ticket.created_ms)
+        resolution = _told(due.resolution_due_ms - ticket.created_ms)
     return Brief(
-        category=ticket.category,
-        priority=priority,
-        first_response_minutes=promise.first_response_minutes,
-        resolution_minutes=promise.resolution_minutes,
+        category=ticket.category, priority=priority, first_response_minutes=first, resolution_minutes=resolution
     )
+
+
+def _told(span_ms: int) -> int:
+    """Return a span as a customer is told it, in minutes: theirs is the clock on the wall, and no promise is shortened.
+
+    Whole hours, from two days on whole days.
+    """
+    unit = HOUR_MS if span_ms < 2 * DAY_MS else DAY_MS
+    return -(-span_ms // unit) * unit // MINUTE_MS
 
 
 def _keep_draft(conn: Connection, ticket: Ticket, made: Draft, *, latency_ms: float, actor: str, now: int) -> None:

@@ -120,6 +120,30 @@ async def test_the_engine_is_asked_only_where_the_local_reading_is_in_doubt(db: 
     assert second.priority == "P1"
 
 
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [
+        (30, "1 hour"),
+        (300, "5 hours"),  # until 17:00, closing time
+        (301, "21 hours"),  # 08:01 of the next day, rounded up
+        (5 * 540, "7 days"),
+    ],
+)
+async def test_a_customer_is_told_the_time_by_their_own_clock(db: Db, minutes: int, told: str) -> None:
+    hours = {day: ["08:00-17:00"] for day in ("mon", "tue", "wed", "thu", "fri")}
+    promise = {"first_response_minutes": minutes, "resolution_minutes": 6000, "calendar": "office"}
+    policy = Policy.model_validate(
+        {
+            "calendars": {"office": {"zone": "UTC", "hours": hours}},
+            "sla": dict.fromkeys(("P1", "P2", "P3", "P4"), promise),
+        }
+    )
+
+    made = await flow.draft(Desk(db, policy=policy), await stored(db, "Hello", "A question."), None, macros=())
+
+    assert f"first answer is {told}, counted from" in made.body
+
+
 async def test_an_engine_without_a_draft_leaves_the_macro(db: Db) -> None:
     number = await stored(db, "Question", "How do I change my invoice address?")
 
