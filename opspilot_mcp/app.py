@@ -56,8 +56,8 @@ class App:
 
     @property
     def runbooks(self) -> list[Runbook]:
-        """The operator's runbooks, or the packaged ones where there are none; read again when a file changes."""
-        return runbooks.load(own_or_packaged(self.settings.runbooks, "runbooks"))
+        """The operator's runbooks as far as they can be read, or the packaged ones; read again when a file changes."""
+        return runbooks.readable(own_or_packaged(self.settings.runbooks, "runbooks"))
 
     @cached_property
     def macros(self) -> tuple[Macro, ...]:

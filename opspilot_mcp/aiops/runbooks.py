@@ -4,6 +4,7 @@ A runbook is the operator's own text, trusted as instructions for people. Its fr
 `services` (empty: any), `alerts` (patterns with * and ?), `kinds` (deploy, node_down, ...).
 """
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -17,6 +18,8 @@ from sqlalchemy import Connection, insert, select
 from opspilot_mcp.errors import BadSetting, InvalidInput, NotFound, first_fault, quoted
 from opspilot_mcp.store import audit, ids, sheets
 from opspilot_mcp.store.schema import runbook_steps
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 200_000
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
@@ -89,6 +92,24 @@ def load(folder: Path) -> list[Runbook]:
     found = [_read(str(file), file.stat().st_mtime_ns) for file in sheets.files(folder, "runbook")]
     sheets.check_distinct((book.slug for book in found), "runbook")
     return sorted(found, key=lambda book: book.slug)
+
+
+def readable(folder: Path) -> list[Runbook]:
+    """Return the runbooks of a folder that can be read, by slug; what is wrong with the others is logged.
+
+    In the middle of a storm a typing error in one must not cost the others, nor the correlation. Of two with one slug
+    the first by file name counts.
+    """
+    found: dict[str, Runbook] = {}
+    for file in sheets.files(folder, "runbook"):
+        try:
+            book = _read(str(file), file.stat().st_mtime_ns)
+        except (BadSetting, OSError) as error:
+            log.warning("a runbook is left out: %s", error if isinstance(error, BadSetting) else file.name)
+            continue
+        if found.setdefault(book.slug, book) is not book:
+            log.warning("a runbook is left out: %s has the slug %s, as another has.", file.name, book.slug)
+    return sorted(found.values(), key=lambda book: book.slug)
 
 
 # A changed file has another mtime; the folder is read on every fold, its files are not.

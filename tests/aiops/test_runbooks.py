@@ -124,6 +124,17 @@ def test_two_runbooks_of_one_name_are_refused(tmp_path: Path) -> None:
         runbooks.load(tmp_path)
 
 
+def test_in_a_storm_a_bad_file_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "bad.md").write_text("no front matter")
+    (tmp_path / "disk.md").write_text(TEXT)
+    (tmp_path / "one.md").write_text(TEXT.replace("title:", "slug: disk\ntitle:"))
+
+    books = runbooks.readable(tmp_path)
+
+    assert [book.slug for book in books] == ["disk"]
+    assert [record.getMessage().split(": ")[1].split()[0] for record in caplog.records] == ["bad.md", "one.md"]
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "secret.md"
     outside.write_text(TEXT)
