@@ -43,7 +43,7 @@ class BadSetting(OpsPilotError):
 
 
 def first_fault(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
-    """Return where a value is wrong, from the outside in, and how: in words that never hold the value itself."""
+    """Return where a value is wrong, from the outside in, and how; only our own checks quote the value in it."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "extra_forbidden":
         return first["loc"], "is not a known key"
