@@ -235,6 +235,30 @@ async def _import_tickets(
     return _report("ticket", done, as_json=as_json, next_step=_with_home("opspilot-mcp triage --all", home))
 
 
+@imports.command(name="answers")
+def import_answers(
+    file: Path,
+    /,
+    *,
+    map_: Maps = (),
+    source: Annotated[str, Parameter(help="Where the tickets came from.")] = "import",
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Import what customers wrote back. Their tickets open again where they waited for it."""
+    return _run(_import_answers(file, map_, source, home, as_json=as_json))
+
+
+async def _import_answers(file: Path, maps: tuple[str, ...], source: str, home: Path | None, *, as_json: bool) -> int:
+    from opspilot_mcp.commands import answers
+
+    mapping = rows.parse_mapping(list(maps))
+    async with open_app(settings.load(home=home), principal=operator_principal()) as app:
+        with printing.file_progress(file, "import answers", quiet=as_json) as progress:
+            done = await answers.import_answers(app, file, mapping=mapping, source=source, progress=progress)
+    return _report("answer", done, as_json=as_json, next_step="read them with get_ticket, or in the console.")
+
+
 @imports.command(name="alerts")
 def import_alerts(
     file: Path,

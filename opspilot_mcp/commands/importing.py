@@ -68,7 +68,7 @@ class Imported(NamedTuple):
 Progress = Callable[[int], None]  # bytes of the file read so far
 
 
-def _no_progress(_: int) -> None:
+def no_progress(_: int) -> None:
     return None
 
 
@@ -79,10 +79,10 @@ async def import_tickets(
     mapping: dict[str, str],
     source: str = "import",
     strict: bool = False,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
 ) -> Imported:
     """Import support tickets as an operator: their requesters count as verified."""
-    _check_mapping(mapping, _TICKET_FIELDS)
+    check_mapping(mapping, _TICKET_FIELDS)
     left_out: dict[str, None] = {}
 
     def parse(row: dict[str, Any]) -> list[NewTicket]:
@@ -106,7 +106,7 @@ async def import_tickets(
 def ticket_of(row: dict[str, Any], mapping: dict[str, str]) -> NewTicket:
     """Return the ticket in a row; fields we do not keep are left out. Raises InvalidInput naming the field."""
     named = _named(row, mapping)
-    texts = {name: _text(named.get(name), name) for name in _TICKET_FIELDS if name not in ("created_at", "tags")}
+    texts = {name: text_of(named.get(name), name) for name in _TICKET_FIELDS if name not in ("created_at", "tags")}
     created = named.get("created_at")
     return NewTicket(
         subject=texts["subject"] or "",
@@ -119,7 +119,8 @@ def ticket_of(row: dict[str, Any], mapping: dict[str, str]) -> NewTicket:
     )
 
 
-def _check_mapping(mapping: dict[str, str], fields: Sequence[str]) -> None:
+def check_mapping(mapping: dict[str, str], fields: Sequence[str]) -> None:
+    """Raise InvalidInput where --map names a field that is not among `fields`."""
     wrong = sorted(set(mapping.values()) - set(fields))
     if wrong:
         raise InvalidInput(f"--map names {quoted(wrong[0])}, not a field. Known: {', '.join(fields)}.")
@@ -148,7 +149,8 @@ def _named(row: dict[str, Any], mapping: dict[str, str]) -> dict[str, Any]:
     return named | {ours: row[theirs] for theirs, ours in mapping.items() if theirs in row}
 
 
-def _text(value: Any, name: str) -> str | None:
+def text_of(value: Any, name: str) -> str | None:
+    """Return a field's text, a number's as it is written. Raises InvalidInput naming the field."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -174,13 +176,13 @@ async def import_alerts(
     source: str | None = None,
     strict: bool = False,
     correlate: bool = False,
-    progress: Progress = _no_progress,
+    progress: Progress = no_progress,
 ) -> Imported:
     """Import alerts in any format `aiops/formats` knows; each row may hold one or many.
 
     `correlate` folds each batch in the transaction that stores it: half the writes of folding it later.
     """
-    _check_mapping(mapping, formats.CANONICAL_FIELDS)
+    check_mapping(mapping, formats.CANONICAL_FIELDS)
     formats.check_name(source)
     folds: list[Folded] = []
 
@@ -224,28 +226,28 @@ async def _import(
     size: int = _BATCH,
 ) -> Imported:
     """Store the good rows in batches; with `strict`, all rows in one transaction or none."""
-    problems = _Problems()
+    problems = Problems()
     rejected = problems.found
     stored = known = 0
     batch: list[T] = []
     for row in rows.read(path):
         progress(row.at)
-        good = _try(row, parse, problems)
+        good = attempt(row, parse, problems)
         batch += good
         if len(batch) >= size and not strict:
             new, old = await store(batch)
             stored, known, batch = stored + new, known + old, []
     if strict and rejected:
-        return Imported(0, 0, rejected, _keep_rejected(path, rejected))
+        return Imported(0, 0, rejected, keep_rejected(path, rejected))
     if batch:
         new, old = await store(batch)
         stored, known = stored + new, known + old
     if not stored and not known and not rejected:
         raise InvalidInput(f"{path.name} holds no rows. Give a file with at least one.")
-    return Imported(stored, known, rejected, _keep_rejected(path, rejected) if rejected else None)
+    return Imported(stored, known, rejected, keep_rejected(path, rejected) if rejected else None)
 
 
-class _Problems:
+class Problems:
     """The rows that were not taken. Their text is kept whole up to _MAX_KEPT characters together, then cut."""
 
     def __init__(self) -> None:
@@ -253,12 +255,14 @@ class _Problems:
         self._room = _MAX_KEPT
 
     def add(self, row: Row, reason: str) -> None:
+        """Keep a row that was not taken, and why."""
         raw = row.raw if len(row.raw) <= self._room else row.raw[:200]
         self._room -= len(raw)
         self.found.append(Problem(row.line, reason, raw))
 
 
-def _try(row: Row, parse: Callable[[dict[str, Any]], list[T]], problems: _Problems) -> list[T]:
+def attempt(row: Row, parse: Callable[[dict[str, Any]], list[T]], problems: Problems) -> list[T]:
+    """Return what `parse` makes of a row; where it cannot, the row is added to `problems`."""
     if row.data is None:
         problems.add(row, row.problem or "The row cannot be read.")
         return []
@@ -272,7 +276,7 @@ def _try(row: Row, parse: Callable[[dict[str, Any]], list[T]], problems: _Proble
     return []
 
 
-def _keep_rejected(path: Path, rejected: Sequence[Problem]) -> Path:
+def keep_rejected(path: Path, rejected: Sequence[Problem]) -> Path:
     """Write the bad rows beside the file, each with its line and reason, so that nothing is lost. Returns where."""
     target = path.with_name(f"{path.name}.rejected.jsonl")
     body = "".join(json.dumps(problem._asdict()) + "\n" for problem in rejected)

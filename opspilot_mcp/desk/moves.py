@@ -1,5 +1,6 @@
 """How a ticket changes: the status machine, edits with an expected version, notes, merges, the customer's answers."""
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -206,6 +207,44 @@ def merge(
     )
     audit.record(conn, actor, "ticket.merged", duplicate.id, now=now, detail={"into": into.id})
     return Changed("applied", tickets.get(conn, duplicate_id))
+
+
+class Answer(NamedTuple):
+    """What a customer wrote to a ticket they have, as an operator's door brings it in.
+
+    The ticket is named by its id here or by its id at the source. `message_id` is the message's own id there: with it
+    the same message comes once; without it the same words do.
+    """
+
+    ticket: str | None
+    external_id: str | None
+    body: str
+    sender: str | None
+    message_id: str | None
+
+
+def take_answer(conn: Connection, answer: Answer, *, source: str, actor: str, policy: Policy, now: int) -> bool:
+    """Add an answer to its ticket's thread; False when it was there before.
+
+    Raises NotFound without such a ticket, IllegalMove when it is closed, InvalidInput when there are no words or the
+    sender is not the requester: an answer of somebody else's must not read as theirs.
+    """
+    ticket = tickets.get(conn, answer.ticket or tickets.by_external_id(conn, source, answer.external_id or ""))
+    if not text.clean(answer.body).strip():
+        raise InvalidInput("The answer has no words. Map its column with --map theirs=body.")
+    if answer.sender is not None and answer.sender.strip().lower() != ticket.requester_address:
+        raise InvalidInput(f"The sender is not the requester of {ticket.id}. Store it as a ticket of its own.")
+    words = answer.message_id or hashlib.sha256(answer.body.encode(errors="replace")).hexdigest()
+    key = hashlib.sha256(json.dumps([source, ticket.id, words]).encode()).hexdigest()
+    _, is_new = idempotency.once(
+        conn,
+        "import:answers",
+        key,
+        ticket.id,
+        lambda: customer_wrote(conn, ticket.id, answer.body, actor=actor, policy=policy, now=now).id,
+        now=now,
+    )
+    return is_new
 
 
 def customer_wrote(conn: Connection, ticket_id: str, body: str, *, actor: str, policy: Policy, now: int) -> Ticket:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, insert, literal
 
 from opspilot_mcp import text
 from opspilot_mcp.desk import sla
-from opspilot_mcp.errors import InvalidInput, NotFound
+from opspilot_mcp.errors import InvalidInput, NotFound, quoted
 from opspilot_mcp.policy import Policy, PriorityName
 from opspilot_mcp.store import audit, fulltext, idempotency, ids
 from opspilot_mcp.store.schema import drafts, notes, replies, requesters, ticket_tags, tickets, triages
@@ -238,6 +238,14 @@ def _known(conn: Connection, source: str, external_id: str | None) -> int | None
         return None
     found: int | None = conn.execute(_BY_EXTERNAL, {"source": source, "external_id": external_id}).scalar()
     return found
+
+
+def by_external_id(conn: Connection, source: str, external_id: str) -> str:
+    """Return the id of the ticket that a source calls so. Raises NotFound."""
+    found = _known(conn, source, external_id)
+    if found is None:
+        raise NotFound(f"No ticket of {quoted(source)} is called {quoted(external_id)}. Import the ticket first.")
+    return ids.shown("T", found)
 
 
 def _store(conn: Connection, ready: _Ready, *, source: str, verified: bool, policy: Policy, now: int) -> int:
