@@ -1,6 +1,7 @@
 """Fixtures every test may use: a fresh desk database, a fixed noon, an environment without settings."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,12 @@ from opspilot_mcp.store.schema import DESK
 NOON = int(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp() * 1000)  # a Monday
 MINUTE = 60_000
 HOUR = 60 * MINUTE
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C through: what runs in the background starts with it ignored, and hands that on to what it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
