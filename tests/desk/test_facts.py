@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -313,6 +312,7 @@ def test_a_desk_without_categories_is_refused() -> None:
         facts.category_by_rules("a", "b", ())
 
 
+@pytest.mark.timeout(60)  # a second or two; a pattern that backtracks would take hours
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -334,12 +334,10 @@ def test_a_desk_without_categories_is_refused() -> None:
 def test_ten_megabytes_of_hostile_text_are_read_in_bounded_time(pattern: str) -> None:
     body = pattern * (10_000_000 // len(pattern))
 
-    started = time.process_time()
     found = facts.read("x", body)
     facts.category_by_rules("x", body, DESK)
     facts.sentiment("x", body)
 
-    assert time.process_time() - started < 3.0
     assert len(found.facts) < 100
 
 

@@ -1,6 +1,5 @@
 """Duplicates on arrival: nearly the same text is suggested, never merged, and a flood points at its first ticket."""
 
-import time
 from typing import Any
 
 import pytest
@@ -92,11 +91,11 @@ def test_a_closed_or_merged_ticket_is_not_suggested(conn: Connection) -> None:
     assert third.other == second.ticket.id
 
 
+@pytest.mark.timeout(60)  # well under a second; a pattern that backtracks would take hours
 def test_a_hostile_text_costs_little(conn: Connection) -> None:
     endless = "x" * 100_000 + " " + "a.b" * 30_000
     arrive(conn, body=endless)
-    started = time.perf_counter()
 
-    arrive(conn, body=endless)
+    again = arrive(conn, body=endless)
 
-    assert time.perf_counter() - started < 2
+    assert hint(conn, again) is None  # a few words without end tell nothing apart
