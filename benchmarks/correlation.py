@@ -33,6 +33,7 @@ METHODS = ("am_service", "am_alertname", "am_inhibit", "topology_time", "time_ga
 LEVELS = ("easy", "medium", "hard")
 ESTATES = ("trainticket", "petshop", "boutique_bed1")
 FRESH_FROM = 201
+MIXED_APART_S = (0, 30, 300)
 SHOWN = ("ari", "ari_also", "missed", "groups_per_incident", "pages_per_incident", "explained", "top1", "top3")
 
 Rows = list[dict[str, Any]]
@@ -95,6 +96,40 @@ def storm(estate: str, level: str, seed: int, copies: int = 1) -> Set:
     hours = 3 if copies == 1 else 4
     lines, topology, incidents = module("generate").generate(estate, copies, level, seed, hours=hours)
     return Set(lines, topology, {i["id"]: i["root"] for i in incidents})
+
+
+def mixed(apart_s: float, *, one_cluster: bool) -> Set:
+    """Both real systems failing at once: the faults of one begin `apart_s` after every second fault of the other.
+
+    Within a fault all times stay as they are. `one_cluster` takes away the name that tells the systems apart.
+    """
+    first, second = real("micross"), real("boutique_bed1")
+    starts, own = _starts(first.lines), _starts(second.lines)
+    shift = {mine: starts[theirs] + apart_s - own[mine] for mine, theirs in zip(own, list(starts)[::2], strict=False)}
+    moved = [
+        {**line, "id": f"second-{line['id']}", "ts": line["ts"] + by, "arr": (line.get("arr") or line["ts"]) + by}
+        for line in second.lines
+        if (by := shift.get(line["truth"])) is not None
+    ]
+    lines = sorted([*first.lines, *moved], key=lambda line: line.get("arr") or line["ts"])
+    if one_cluster:
+        lines = [{**line, "cluster": "one"} for line in lines]
+    return Set(lines, _joined(first.raw_topology, second.raw_topology), {**first.roots, **second.roots})
+
+
+def _starts(lines: Rows) -> dict[str, float]:
+    """Return the first event time of each fault, in order."""
+    found: dict[str, float] = {}
+    for line in lines:
+        found[line["truth"]] = min(line["ts"], found.get(line["truth"], line["ts"]))
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one map of two systems that share no name."""
+    lists = {name: [*one.get(name, ()), *other.get(name, ())] for name in ("services", "calls")}
+    maps = {name: {**one.get(name, {}), **other.get(name, {})} for name in ("instances", "hosts")}
+    return {**lists, **maps}
 
 
 class Outcome:
@@ -222,6 +257,10 @@ def main() -> None:
     if not wanted.skip_real:
         for name in ("micross", "boutique_bed1"):
             compare(f"real faults: {name}", [real(name)])
+        for one_cluster in (False, True):
+            where = "in one cluster" if one_cluster else "two clusters"
+            sets = [mixed(apart_s, one_cluster=one_cluster) for apart_s in MIXED_APART_S]
+            compare(f"both at once, {where}, 3 ways", sets)
     for estate in ESTATES if wanted.fresh else ():
         for level in LEVELS:
             seeds = range(FRESH_FROM, FRESH_FROM + wanted.fresh)
