@@ -101,9 +101,10 @@ def storm(estate: str, level: str, seed: int, copies: int = 1) -> Set:
 def mixed(apart_s: float, *, one_cluster: bool) -> Set:
     """Both real systems failing at once: the faults of one begin `apart_s` after every second fault of the other.
 
-    Within a fault all times stay as they are. `one_cluster` takes away the name that tells the systems apart.
+    Within a fault all times stay as they are. `one_cluster` takes away the name that tells the systems apart; the one
+    service that both have gets a name of its own.
     """
-    first, second = real("micross"), real("boutique_bed1")
+    first, second = _renamed(real("micross"), "frontend", "micross-frontend"), real("boutique_bed1")
     starts, own = _starts(first.lines), _starts(second.lines)
     shift = {mine: starts[theirs] + apart_s - own[mine] for mine, theirs in zip(own, list(starts)[::2], strict=False)}
     moved = [
@@ -115,6 +116,12 @@ def mixed(apart_s: float, *, one_cluster: bool) -> Set:
     if one_cluster:
         lines = [{**line, "cluster": "one"} for line in lines]
     return Set(lines, _joined(first.raw_topology, second.raw_topology), {**first.roots, **second.roots})
+
+
+def _renamed(data: Set, service: str, name: str) -> Set:
+    """Return the set with one service under another name."""
+    lines = [{**line, "service": name} if line["service"] == service else line for line in data.lines]
+    return Set(lines, json.loads(json.dumps(data.raw_topology).replace(f'"{service}"', f'"{name}"')), data.roots)
 
 
 def _starts(lines: Rows) -> dict[str, float]:

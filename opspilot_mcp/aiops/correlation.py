@@ -241,7 +241,7 @@ class Engine:
 
     def _join_best(self, scope: Scope, s: Signal, found: Found) -> Placement:
         e, incident = found[0]
-        merged = regroup.tie(scope, s, found, self.params)
+        merged = regroup.tie(scope, s, found, self.topology, self.params)
         into = dict(merged)
         incident = scope.open[regroup.end_of(incident.key, into)]
         also: tuple[str, ...] = ()

@@ -88,7 +88,9 @@ def _is_front(wave: list[Refire], p: Params) -> bool:
 # ---- merging
 
 
-def tie(scope: Scope, s: Signal, found: list[tuple[Explanation, Incident]], p: Params) -> tuple[tuple[str, str], ...]:
+def tie(
+    scope: Scope, s: Signal, found: list[tuple[Explanation, Incident]], topology: Topology, p: Params
+) -> tuple[tuple[str, str], ...]:
     """Merge young incidents that one alert shows to be one; returns (loser, survivor) in order.
 
     Never because a common caller suffers: only over a dependency or host they share, or a fault that explains both.
@@ -100,6 +102,8 @@ def tie(scope: Scope, s: Signal, found: list[tuple[Explanation, Incident]], p: P
     for other_e, other in found[1:]:
         if other_e.score < p.tie or not _may_merge(s, e, incident, other_e, other, p):
             continue
+        if s.kind != "fault" and topology.are_apart(incident.entities, other.entities):
+            continue  # what stands nowhere on the map came in the middle of both
         survivor, loser = sorted((incident, other), key=lambda i: (i.opened_ms, i.key))
         scope.merge(survivor, loser)
         merged.append((loser.key, survivor.key))

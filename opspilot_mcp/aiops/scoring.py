@@ -243,9 +243,15 @@ def _harm(incident: Incident, s: Signal, topology: Topology, p: Params, floor: f
             best = _better(best, _call(incident, s, "called_by", topology.callers, p.called_by, p))
         if p.same_host > floor and p.same_host > best.score:
             best = _better(best, _neighbour_on_host(incident, s, p))
-    if floor < p.same_burst and best.score < p.same_burst and incident.is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts):
+    if floor < p.same_burst and best.score < p.same_burst and _is_in_burst(incident, s, topology, p):
         best = Explanation(p.same_burst, "same_burst", None, None, s.ts_ms - incident.last_ms)
     return best
+
+
+def _is_in_burst(incident: Incident, s: Signal, topology: Topology, p: Params) -> bool:
+    """Whether alerts of the incident come thick right now, at a place from which harm could have reached this one."""
+    is_crowded = incident.is_crowded(s.ts_ms, p.burst_ms, p.burst_alerts)
+    return is_crowded and not topology.are_apart((s.entity,), incident.entities)
 
 
 def _below(incident: Incident, s: Signal, topology: Topology, p: Params) -> Explanation:

@@ -70,6 +70,8 @@ class Topology:
         self.replicas = _adjacency((s, i) for i, s in self.instances.items())
         self.maintenance = tuple(sorted(maintenance))
         self._named = {name: name for name in self.services} | self.instances  # a word -> the service it names
+        self._parts = _parts([*edges, *((self.instances.get(i, i), h) for i, h in self.host_of.items())])
+        self._is_split = len(set(self._parts.values())) > 1
         self._alias = _aliases(self.services)
         self._subjects: dict[tuple[str | None, str | None, str | None, str | None], Subject] = {}
         self._mentions: dict[tuple[str, str | None], tuple[str, ...]] = {}
@@ -195,6 +197,20 @@ class Topology:
             found = self._harmed[place] = {**on_it, **self.above(place)}
         return found
 
+    def are_apart(self, some: Iterable[str], others: Iterable[str]) -> bool:
+        """Whether no path of calls and hosts leads from one of these names to one of those, whatever its direction.
+
+        What the map does not know, or knows without a call or a host, tells nothing: where only that is left, they may
+        touch.
+        """
+        if not self._is_split:
+            return False
+        mine, theirs = self._parts_of(some), self._parts_of(others)
+        return bool(mine) and bool(theirs) and mine.isdisjoint(theirs)
+
+    def _parts_of(self, names: Iterable[str]) -> set[str]:
+        return {part for name in names if (part := self._parts.get(name)) is not None}
+
     def in_maintenance(self, host: str | None, ts_ms: int) -> bool:
         """Whether planned work covers `host` at that instant."""
         if host is None or not self.maintenance:
@@ -207,6 +223,23 @@ def _adjacency(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     for a, b in pairs:
         found[a].add(b)
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def _parts(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Name each connected part of a graph after its first node: node -> that name."""
+    around: defaultdict[str, set[str]] = defaultdict(set)
+    for a, b in pairs:
+        around[a].add(b)
+        around[b].add(a)
+    found: dict[str, str] = {}
+    for start in sorted(around):
+        waiting = [start] if start not in found else []
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = start
+                waiting += around[name]
+    return found
 
 
 def _aliases(services: Iterable[str]) -> dict[str, str]:

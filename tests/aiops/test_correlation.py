@@ -15,7 +15,7 @@ from opspilot_mcp.aiops.incident_state import Incident
 from opspilot_mcp.aiops.scoring import PARAMS, fade, onset_fit
 from opspilot_mcp.aiops.signals import is_gone, is_shared, kind_of, kind_of_text
 from opspilot_mcp.aiops.topology import Topology
-from tests.aiops.engine_kit import START, alert, estate, keys, run, through_json
+from tests.aiops.engine_kit import ESTATE, START, alert, estate, keys, run, through_json
 
 # ---- what a name states
 
@@ -680,3 +680,39 @@ def test_every_reason_of_a_storm_holds_on_the_map() -> None:
         if why.kind == "on_host":
             assert topology.subject(one).host == why.entity
     assert {"depends_on", "on_host"} <= {where.reason.kind for where in placed}
+
+
+# -- systems that share nothing ----------------------------------------------------------------------------------------
+
+TWO_SYSTEMS = {
+    **ESTATE,
+    "services": [*ESTATE["services"], "pay", "ledger"],
+    "calls": [*ESTATE["calls"], ["pay", "ledger"]],
+    "hosts": {**ESTATE["hosts"], "ledger-0": "rack-9"},
+}
+
+
+def moved(second: float, place: str) -> list[Alert]:
+    """Ten metrics of a place that moved within a second of that instant, as a detector tells them."""
+    return [alert(second + n / 10, place, f"cpu_load_{n}_pct:up", severity="warning") for n in range(10)]
+
+
+def test_a_burst_takes_in_nothing_of_a_system_that_no_path_leads_to() -> None:
+    engine = Engine(Topology.from_json(TWO_SYSTEMS))
+    first = [engine.receive(one) for one in moved(0, "web")]
+
+    near, far = engine.receive(alert(2, "mail", "Odd")), engine.receive(alert(2.5, "pay", "Odd"))
+
+    assert (near.reason.kind, near.incident_key) == ("same_burst", first[0].incident_key)
+    assert far.opened
+
+
+def test_what_the_map_does_not_know_makes_no_one_incident_of_two_systems() -> None:
+    engine = Engine(Topology.from_json(TWO_SYSTEMS))
+    for one in sorted([*moved(0, "web"), *moved(0, "pay")], key=lambda a: (a.ts_ms, a.id)):
+        engine.receive(one)
+
+    between = engine.receive(alert(1.5, None, "softirq_core_pct:up", host="10.0.0.7", severity="warning"))
+
+    assert between.merged == ()
+    assert len(engine.keys()) == 2
